@@ -23,7 +23,7 @@ import polars as pl
 
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions.account import Account
-from croupier.features.log.shard import Shard
+from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import LogRewritten, ShippedLog, read_rows, scan_rows
 from croupier.features.store import layout
 from croupier.features.store.folders import opened

@@ -20,7 +20,7 @@ from croupier.features.engines.engine import Engine, LocalEngine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import check_window, join_hours, logged_hours
 from croupier.features.interactions.joins import scratch, sharded
-from croupier.features.log.shard import Shard, fingerprint
+from croupier.features.log.index.shard import Shard, fingerprint
 from croupier.features.log.shipped import LogRewritten, open_log
 from croupier.features.spec import RewardSpec
 from croupier.features.store.storage import Store, open_store

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from croupier.features.arrow import DECISIONS
-from croupier.features.log.shard import Shard
+from croupier.features.log.index.shard import Shard
 from croupier.features.schema import ADDED
 from croupier.features.store import layout, log_layout
 from croupier.features.store.partitions import log_between

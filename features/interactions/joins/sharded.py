@@ -1,8 +1,8 @@
 """One hour shard by shard of its event ids, and the shards merged into the hour's version.
 
-Each shard reads the hour's objects and keeps its own ids (log/shard.py); what it comes to is written to a file, sorted
-as the join in memory sorts. The files are merged on disk. So an hour takes the memory of a shard, and comes to the same
-rows, in the same order, and to the same account, as where it is joined at once.
+Each shard reads the hour's objects and keeps its own ids (log/index/shard.py); what it comes to is written to a file,
+sorted as the join in memory sorts. The files are merged on disk. So an hour takes the memory of a shard, and comes to
+the same rows, in the same order, and to the same account, as where it is joined at once.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ from croupier.features.interactions import versions
 from croupier.features.interactions.account import Account, Unbalanced
 from croupier.features.interactions.joins import in_memory, merged
 from croupier.features.interactions.versions import Version, empty
-from croupier.features.log.shard import Shard
+from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import PLACE, PLACED, REWARD, LogRewritten, ShippedLog, batches, scan_rows
 from croupier.features.reward import ORDER
 from croupier.features.spec import RewardSpec

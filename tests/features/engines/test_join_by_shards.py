@@ -9,7 +9,7 @@ from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.joins import scratch
 from croupier.features.joining import by_engine
-from croupier.features.log.shard import fingerprint
+from croupier.features.log.index.shard import fingerprint
 from croupier.features.log.shipped import rewritten
 from croupier.features.store.storage import open_store
 from croupier.features.utc import to_us

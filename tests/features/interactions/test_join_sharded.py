@@ -14,7 +14,7 @@ from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.joins import merged, sharded
 from croupier.features.interactions.restate import restate
 from croupier.features.interactions.versions import newest
-from croupier.features.log.shard import Shard
+from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import REWARD, LogRewritten, ShippedLog, open_log, read_rows, rewritten
 from croupier.features.schema import Reward
 from croupier.features.store.storage import open_store
