@@ -23,6 +23,7 @@ from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 
 HELD = 50_000  # rows of all parts together that a merge has in memory
+SHARDS = 128  # of an hour, at most: a merge has a file of each open
 PART = pl.Schema({**empty().schema, PLACE: PLACED[PLACE]})
 
 
@@ -38,8 +39,9 @@ class Part:
 
 
 def shards(rows: int, most: int) -> int:
-    """How many shards an hour of so many decisions has, of about `most` each; 1 where `most` is 0."""
-    return max(1, -(-rows // most)) if most else 1
+    """How many shards an hour of so many decisions has, of about `most` each; 1 where `most` is 0, and never more than
+    SHARDS."""
+    return min(max(1, -(-rows // most)), SHARDS) if most else 1
 
 
 def join(log: ShippedLog, hour: str, of: int, spec: RewardSpec, *, now: int) -> Account:

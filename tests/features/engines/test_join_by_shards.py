@@ -1,6 +1,9 @@
 """The jobs of hours that are joined by shards, in this process: what machines of a cluster do, and what a killed one
 leaves behind."""
 
+from datetime import timedelta
+
+import boto3
 import pytest
 
 from croupier.features import upkeep
@@ -8,13 +11,15 @@ from croupier.features.engines.engine import LocalEngine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.joins import scratch
+from croupier.features.interactions.versions import read_interactions
 from croupier.features.joining import by_engine
 from croupier.features.log.index.shard import fingerprint
 from croupier.features.log.shipped import rewritten
 from croupier.features.store.storage import open_store
 from croupier.features.utc import to_us
 from tests.features.interactions import awkward
-from tests.features.interactions.awkward import NOW, SPAN, SPEC, state
+from tests.features.interactions.awkward import NOW, SPAN, SPEC, START, state
+from tests.moto_server import moto_server
 
 HOURS = ("2026-03-28T22", "2026-03-28T23", "2026-03-29T00")
 
@@ -71,6 +76,25 @@ def test_what_a_killed_join_left_is_in_no_other_and_goes_a_day_later(stores, tmp
     (tmp_path / "var" / "shop" / "app.toml").write_text("[reward.kinds.click]\n")
     upkeep.retain("shop")  # by today's clock; what `collect_events` does
     assert other.list("shards/") == []
+
+
+@pytest.mark.medium
+def test_shards_lie_in_s3_as_in_a_folder(stores, monkeypatch):
+    whole, _ = stores
+    hour = {"start": START, "end": START + timedelta(hours=1)}
+    account = join_interval(whole, SPEC, now=NOW, **hour)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with moto_server() as (_, address):
+        boto3.client("s3", endpoint_url=f"http://{address}", region_name="us-east-1").create_bucket(Bucket="shop")
+        other = open_store("s3://shop/x", endpoint=f"http://{address}")
+        for key in whole.list("log/"):
+            other.create(key, whole.get(key))
+        job = asked(other, HOURS[0], endpoint=f"http://{address}", shards=2)
+        assert by_engine.by_shards(LocalEngine(), other, [job]) == account
+        rows, found = (read_interactions(store, **hour) for store in (whole, other))
+        assert found.equals(rows)
+        assert other.list("shards/") == []
 
 
 def test_a_shard_job_that_runs_twice_keeps_one_part(stores):

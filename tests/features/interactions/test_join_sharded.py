@@ -170,6 +170,7 @@ def test_an_hour_whose_objects_change_while_a_shard_is_read_is_read_again(stores
 def test_how_many_shards_an_hour_has():
     assert [sharded.shards(n, 100) for n in (0, 1, 100, 101, 200, 201)] == [1, 1, 1, 2, 2, 3]
     assert sharded.shards(10**9, 0) == 1
+    assert sharded.shards(10**9, 1) == 128
 
 
 def test_each_id_is_in_one_shard_and_events_without_an_id_are_in_the_first():
