@@ -14,6 +14,7 @@ from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.joins import merged, sharded
 from croupier.features.interactions.restate import restate
 from croupier.features.interactions.versions import newest
+from croupier.features.log.index.ledger import LogLedger
 from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import REWARD, LogRewritten, ShippedLog, open_log, read_rows, rewritten
 from croupier.features.schema import Reward
@@ -78,6 +79,7 @@ def test_rows_accounts_and_versions_are_those_of_one_join(stores, of):
     assert (parts.list(""), whole.list("")) == before, "no version more, whoever joins"
 
 
+@pytest.mark.medium
 def test_a_big_hour_alone_is_joined_by_shards_and_restated_so(stores, tmp_path, monkeypatch):
     whole, parts = stores
     joined, told = sharded.joined, []
@@ -99,6 +101,10 @@ def test_a_big_hour_alone_is_joined_by_shards_and_restated_so(stores, tmp_path, 
     assert ("2026-03-28T23", Shard(1, 2)) in told
     assert state(parts) == state(whole)
     assert newest(parts, **SPAN)["2026-03-28T23"].changed["rewards_changed"] > 5
+    before = parts.list("interactions/")
+    assert LogLedger.read(parts).older_hours("rewards", T0, T0 + 10**12) == [], "by now ids are looked up in the index"
+    assert by_shards(parts, 5) == join_interval(whole, SPEC, now=NOW, most=0, **SPAN)
+    assert parts.list("interactions/") == before
 
 
 def test_a_last_row_that_differs_makes_a_version_and_other_bytes_of_the_same_rows_make_none(stores):
