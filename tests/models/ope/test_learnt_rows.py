@@ -18,7 +18,7 @@ def _small(monkeypatch):
 
 @pytest.mark.parametrize("k", range(3))
 def test_a_sample_of_the_other_folds(k):
-    rest = np.flatnonzero(FOLD != k)
+    rest = np.flatnonzero(k != FOLD)
     drawn = np.sort(np.random.default_rng(5).choice(len(rest), MOST, replace=False))
     assert reward_model.learnt_rows(FOLD, k, np.random.default_rng(5)).tolist() == rest[drawn].tolist()
 
