@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, I64
+from croupier.features.encoded import on_disk
 from croupier.features.encoded.columns import by_number, column, counted, mean, squares, total
-from croupier.features.encoded.on_disk import BLOCK
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +62,7 @@ class Rounds:
 
     def by_rows(self, values: "Estimator") -> F64:
         """Returns (n,) what `values` makes of some rounds at a time."""
-        whole = len(self) <= BLOCK
+        whole = len(self) <= on_disk.BLOCK
         return values(self) if whole else column(len(self), lambda rows: values(self[rows]))
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:

@@ -126,7 +126,7 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
     predicted = zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):
-        learnt = _picked(log, _rest(fold, k, rng))
+        learnt = _picked(log, learnt_rows(fold, k, rng))
         constant = bool(np.all(learnt.reward == learnt.reward[0]))
         model = None if constant else RewardModel.fit(learnt)
         for part in blocks(len(log), folds * BLOCK):
@@ -141,7 +141,7 @@ def _picked(log: Interactions, rows: I64) -> Interactions:
     return concatenate([log[rows[part]] for part in blocks(len(rows), BLOCK)])
 
 
-def _rest(fold: NDArray[np.int8], k: int, rng: np.random.Generator) -> I64:
+def learnt_rows(fold: NDArray[np.int8], k: int, rng: np.random.Generator) -> I64:
     """Which rows a fold's model learns, rising: those of the other folds, of a log of one fold its own; or FIT_ROWS of
     them by chance."""
     n, alone = len(fold), bool(fold.min() == fold.max() == k)
