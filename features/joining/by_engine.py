@@ -95,7 +95,7 @@ def joined_hour(job: Job) -> dict[str, Any]:
 
 def joined_shard(job: Job) -> dict[str, Any]:
     """A job: joins the "shard" of "shards" of an hour, and keeps what it comes to in the store, below "plan". Returns
-    sharded.Part. Raises ValueError where this machine hashes otherwise than who asks."""
+    sharded.HourPart. Raises ValueError where this machine hashes otherwise than who asks."""
     if fingerprint() != job["hash"]:
         raise ValueError(
             f"polars: found another hash of event ids on {socket.gethostname()} than where the join was asked for, so "
@@ -113,7 +113,7 @@ def merged_hour(job: Job) -> dict[str, Any]:
     """A job: merges the "parts" of an hour, and writes it. Returns its "account"; or that the hour is to be joined
     "again", since the log was rewritten meanwhile. Raises Unbalanced, and ValueError where a part is not there."""
     store = open_store(job["store"], endpoint=job["endpoint"])
-    asked = [sharded.Part(**part) for part in job["parts"]]
+    asked = [sharded.HourPart(**part) for part in job["parts"]]
     with open_log(store) as log, tempfile.TemporaryDirectory(prefix="croupier-") as folder:
         parts = scratch.fetch(store, asked, Path(folder))
         try:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from croupier.features.interactions.joins.sharded import Part
+from croupier.features.interactions.joins.sharded import HourPart
 from croupier.features.interactions.versions import digest
 from croupier.features.log.shipped import LogRewritten, ShippedLog
 from croupier.features.store import layout, result_layout
@@ -24,7 +24,7 @@ def new_plan(now: int) -> str:
     return f"{now}-{uuid.uuid4().hex}"
 
 
-def keep(log: ShippedLog, plan: str, hour: str, number: int, part: Part) -> Part:
+def keep(log: ShippedLog, plan: str, hour: str, number: int, part: HourPart) -> HourPart:
     """Writes the files of a shard's part, which came of `log`, into the store. Returns the part with their keys. Raises
     LogRewritten where a unit was forgotten meanwhile."""
     keys = []
@@ -39,7 +39,7 @@ def keep(log: ShippedLog, plan: str, hour: str, number: int, part: Part) -> Part
     return replace(part, data=keys[0], late=keys[1])
 
 
-def fetch(store: Store, parts: Sequence[Part], folder: Path) -> list[Part]:
+def fetch(store: Store, parts: Sequence[HourPart], folder: Path) -> list[HourPart]:
     """Brings the files of parts to this host. Returns the parts with their paths. Raises ValueError where one is not in
     the store."""
     keys = [key for part in parts for key in (part.data, part.late)]

@@ -28,7 +28,7 @@ PART = pl.Schema({**empty().schema, PLACE: PLACED[PLACE]})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class HourPart:
     """What a shard of an hour comes to: `data` (interactions with PLACE) and `late` are where its files are. `seen`:
     which log that was; parts of two logs do not fit together."""
 
@@ -53,7 +53,7 @@ def join(log: ShippedLog, hour: str, of: int, spec: RewardSpec, *, now: int) -> 
         return Account.from_dict(version(log, hour, parts, joined_at=now).account)
 
 
-def joined(log: ShippedLog, hour: str, spec: RewardSpec, *, now: int, folder: Path) -> Part:
+def joined(log: ShippedLog, hour: str, spec: RewardSpec, *, now: int, folder: Path) -> HourPart:
     """Joins the shard of an hour that `log` reads, and writes it into `folder`. Raises LogRewritten and Unbalanced."""
     shard, seen = log.shard or Shard(0, 1), _seen(log, hour)
     ((_, data, late, account),) = in_memory.joined(log, [hour], spec, now=now)
@@ -62,7 +62,7 @@ def joined(log: ShippedLog, hour: str, spec: RewardSpec, *, now: int, folder: Pa
     files = [folder / f"{shard.number}{suffix}" for suffix in (layout.PARQUET, layout.LATE)]
     for path, frame in zip(files, (data, late), strict=True):
         frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=HELD // shard.of + 1)
-    return Part(data=str(files[0]), late=str(files[1]), account=account.checked().to_dict(), seen=seen)
+    return HourPart(data=str(files[0]), late=str(files[1]), account=account.checked().to_dict(), seen=seen)
 
 
 def _seen(log: ShippedLog, hour: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _seen(log: ShippedLog, hour: str) -> dict[str, Any]:
     }
 
 
-def version(log: ShippedLog, hour: str, parts: list[Part], *, joined_at: int) -> Version:
+def version(log: ShippedLog, hour: str, parts: list[HourPart], *, joined_at: int) -> Version:
     """Makes what all shards of an hour come to its newest version, unless that says the same already; `joined_at` in
     UTC µs. Raises LogRewritten where the parts are of different logs, or of another one than `log` is now."""
     seen = parts[0].seen

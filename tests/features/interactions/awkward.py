@@ -74,8 +74,10 @@ def rewards(host: int) -> list[Reward]:
             if i % 3 == host or i % 5 == host:  # some reach two hosts
                 found.append(_reward(event, at + after, ("click", "watch", "buy", "rate", "other")[i % 5], i / 16))
             if i % 4 == host:
-                found += [_reward(event, at + 9 * SECOND, "watch", i % 3 - 1.0, f"r{i}"),
-                          _reward(event, at + 8 * SECOND, "rate", i % 3 - 1.0)]  # fmt: skip
+                found += [
+                    _reward(event, at + 9 * SECOND, "watch", i % 3 - 1.0, f"r{i}"),
+                    _reward(event, at + 8 * SECOND, "rate", i % 3 - 1.0),
+                ]
             if i % 8 == host:
                 found.append(_reward(f"nobody-{hour}-{i}", at, "click", 1.0))
     return found
@@ -87,8 +89,12 @@ def _reward(event: str, at: int, kind: str, value: float, reward_id: str = "") -
 
 def rejects(host: int) -> list[tuple[str, str, bytes, str, int]]:
     """What was refused, and counts of what was thinned, of each hour."""
-    kinds = [("decision", "context", b"{", "not JSON"), ("reward", "value", b"NaN", "not finite"),
-             ("reward", "kind", b"x", "undeclared_kind: x"), ("thinned", "", b"7", "")]  # fmt: skip
+    kinds = [
+        ("decision", "context", b"{", "not JSON"),
+        ("reward", "value", b"NaN", "not finite"),
+        ("reward", "kind", b"x", "undeclared_kind: x"),
+        ("thinned", "", b"7", ""),
+    ]
     return [(*kind, T0 + hour * HOUR + host * SECOND) for hour in range(HOURS) for kind in kinds[host:]]
 
 
@@ -119,6 +125,12 @@ def state(store) -> dict[str, object]:
     for hour, version in newest(store, **SPAN).items():
         paths = store.fetch([version.data], None)
         late = read_rows(store.fetch([version.late] if version.late else [], None), REWARD)
-        found[hour] = (version.version, version.rows, version.account, version.changed,
-                       [repr(row) for row in read_rows(paths, empty().schema).iter_rows()], late.rows())  # fmt: skip
+        found[hour] = (
+            version.version,
+            version.rows,
+            version.account,
+            version.changed,
+            [repr(row) for row in read_rows(paths, empty().schema).iter_rows()],
+            late.rows(),
+        )
     return found
