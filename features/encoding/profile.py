@@ -39,7 +39,12 @@ class Profile:
 
 def binned(x: Any, cuts: Shares) -> Shares:
     """Returns the share of numbers in each gap between the cuts."""
-    return shares_of(np.bincount(np.searchsorted(cuts, x, side="right"), minlength=len(cuts) + 1))
+    return shares_of(bins_of(x, cuts))
+
+
+def bins_of(x: Any, cuts: Shares) -> NDArray[np.int64]:
+    """Returns how many numbers lie in each gap between the cuts."""
+    return np.bincount(np.searchsorted(cuts, x, side="right"), minlength=len(cuts) + 1)
 
 
 def shares_of(counts: NDArray[np.int64]) -> Shares:

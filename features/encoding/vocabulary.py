@@ -38,5 +38,9 @@ def commonest(counts: Counter[str], feature: Feature, besides: int = 0) -> tuple
 def profile_of(kind: str, values: Sequence[Any], vocabulary: Sequence[str]) -> Profile:
     """What values are like: the share of those without a word, and of all words the share of each."""
     counts = counts_of(kind, values)
-    present = sum(map(bool, values)) if kind == "tags" else counts.total()
-    return Profile.of_words(counts, vocabulary, len(values), present)
+    return Profile.of_words(counts, vocabulary, len(values), present_in(kind, values, counts))
+
+
+def present_in(kind: str, values: Sequence[Any], counts: Counter[str]) -> int:
+    """How many of these values have a word; `counts` are those of their words."""
+    return sum(map(bool, values)) if kind == "tags" else counts.total()

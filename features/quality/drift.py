@@ -13,13 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 
 from croupier.features.encoding import inline_log, profile
-from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.quality import audit, rules, summary
+from croupier.features.quality import audit, rules, seen_values, summary
+from croupier.features.quality.seen_values import SeenValues
 
 BINS = 24
 TOP_ARMS = 8
@@ -114,19 +113,15 @@ def _drift(parts: Sequence[pl.DataFrame], encoder: Encoder) -> tuple[dict[str, l
     """Share moved of each feature in each bin, and what chance alone would explain."""
     rows: dict[str, list[float | None]] = {}
     for part in parts:
-        contexts = [orjson.loads(text) for text in part["context"]]
-        pairs = [row for text in part["arm_context"] for row in orjson.loads(text)]
-        for columns, values in ((encoder.context, contexts), (encoder.pair, pairs)):
-            for name, moved in _moved(columns, values):
-                rows.setdefault(name, []).append(moved)
+        of_context, of_pairs = seen_values.of_interactions(part, encoder)
+        for scope, each in ((encoder.context.scope, of_context), (encoder.pair.scope, of_pairs)):
+            for seen in each:
+                if seen.feature.profile.shares:
+                    rows.setdefault(f"{scope}.{seen.feature.name}", []).append(_moved(seen))
     typical = int(np.median([len(p) for p in parts]))
     return rows, {"chance": profile.chance(10, typical), "warn": summary.MOVED}
 
 
-def _moved(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[tuple[str, float | None]]:
-    out: list[tuple[str, float | None]] = []
-    for f in columns.features:
-        if f.profile.shares:
-            now = summary.describe(f, [row.get(f.name) for row in rows]).shares if rows else ()
-            out.append((f"{columns.scope}.{f.name}", profile.moved(now, f.profile.shares) if now else None))
-    return out
+def _moved(seen: SeenValues) -> float | None:
+    now = seen.profile.shares if seen.n else ()
+    return profile.moved(now, seen.feature.profile.shares) if now else None

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from math import log, log1p, sqrt
 from typing import Any
 
-import numpy as np
-import orjson
 import polars as pl
 
 from croupier.features.encoding import inline, inline_log, profile
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.encoding.fitted import Fitted
-from croupier.features.encoding.vocabulary import WITH_WORDS, profile_of
+from croupier.features.encoding.vocabulary import WITH_WORDS
 from croupier.features.interactions.account import Account
+from croupier.features.quality import seen_values
 from croupier.features.quality.audit import ALPHA, Audit
 from croupier.features.quality.rules import Rule, Severity
+from croupier.features.quality.seen_values import SeenValues
 from croupier.features.schema import CANDIDATE, CHAMPION, HOLDOUT, IN_CANDIDATES_PLACE, WATCH, share_of
 
 CHANGE = 0.05  # of a share of missing, unknown or out-of-range values, against training
@@ -66,20 +65,20 @@ def _account(account: Account) -> list[Measure]:
 
 def _features(df: pl.DataFrame, encoder: Encoder, arms: Sequence[Any]) -> Iterator[Measure]:
     """`arms`: those that requests brought along, where there are no others: the encoder was fitted on both together."""
-    contexts = [orjson.loads(text) for text in df["context"]]
-    pairs = [row for text in df["arm_context"] for row in orjson.loads(text)]
-    for columns, rows in ((encoder.context, contexts), (encoder.pair, pairs), (encoder.arm, arms)):
-        if rows:
-            for f in columns.features:
-                if f.profile.n:
-                    yield from _feature(columns, f, [row.get(f.name) for row in rows])
+    of_context, of_pairs = seen_values.of_interactions(df, encoder)
+    of_arms = seen_values.of_columns(encoder.arm)
+    seen_values.add(of_arms, arms)
+    for columns, each in ((encoder.context, of_context), (encoder.pair, of_pairs), (encoder.arm, of_arms)):
+        for seen in each:
+            if seen.n and seen.feature.profile.n:
+                yield from _feature(columns, seen)
 
 
-def _feature(columns: Columns, f: Fitted, values: Sequence[Any]) -> Iterator[Measure]:
+def _feature(columns: Columns, seen: SeenValues) -> Iterator[Measure]:
     """Measures a feature against training: share missing; unknown or out of range; moved between bins."""
+    f, now = seen.feature, seen.profile
     name, trained = f"{columns.scope}.{f.name}", f.profile
-    slack = CHANGE + sqrt(log(1 / ALPHA) / (2 * len(values)))
-    now = describe(f, values)
+    slack = CHANGE + sqrt(log(1 / ALPHA) / (2 * seen.n))
     limit = trained.missing + slack
     yield _at_most(f"missing_share {name}", now.missing, limit, f"missing about as often as in training ({name})")
     if not trained.shares or not now.shares:
@@ -88,22 +87,12 @@ def _feature(columns: Columns, f: Fitted, values: Sequence[Any]) -> Iterator[Mea
         says = f"few categories unknown to the encoder ({name})"
         yield _at_most(f"unknown_share {name}", now.shares[-1], trained.shares[-1] + slack, says)
     else:
-        present = np.array([v for v in values if v is not None], np.float64)
-        outside = float(((present < trained.low) | (present > trained.high)).mean())
+        outside = seen.outside / seen.present
         says = f"few values outside {trained.low:g} to {trained.high:g} ({name})"
         yield _at_most(f"outside_range {name}", outside, slack, says)
-    limit = MOVED + profile.chance(len(now.shares), min(len(values), trained.n))
+    limit = MOVED + profile.chance(len(now.shares), min(seen.n, trained.n))
     says = f"spread as in training ({name}): share of values that moved"
     yield _at_most(f"moved {name}", profile.moved(now.shares, trained.shares), limit, says)
-
-
-def describe(f: Fitted, values: Sequence[Any]) -> profile.Profile:
-    """Values in the bins of the feature's training profile; no shares where it has none."""
-    if f.type in WITH_WORDS:
-        return profile_of(f.type, values, f.vocabulary)
-    present = [v for v in values if v is not None]
-    shares = profile.binned(np.array(present, np.float64), f.profile.cuts) if f.type == "numeric" and present else ()
-    return profile.Profile(n=len(values), missing=1 - len(present) / len(values), shares=shares)
 
 
 def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
