@@ -55,21 +55,23 @@ def looked(rewarded: RewardedDecisions, prices: F64, *, tolerance: float, larges
     """The prices (G,) after a look, in units of reward, at most `most` on either side of 0, each moved by at most
     `largest_move`. `tolerance`: between any two groups' shares, so that each has half of it around that of all.
 
-    A price of all groups alike would move no group against another, so prices sum to 0 over those rewarded. A price
-    moves where its group, and the others together, have LEAST decisions."""
+    A price moves where its group, and the others together, have LEAST decisions. What all groups pay alike would move
+    none against another, so the prices that move sum to 0 over those rewarded."""
     size = np.array([each.sum() for each in rewarded.weights])
     part = size / max(size.sum(), np.finfo(float).tiny)
     n = np.array([len(each) for each in rewarded.weights])
     found = prices.astype(np.float64)  # a copy
-    for g in np.flatnonzero((n >= LEAST) & (n.sum() - n >= LEAST)).tolist():
+    known = np.flatnonzero((n >= LEAST) & (n.sum() - n >= LEAST))
+    for g in known.tolist():
         others = [(part[h], *rewarded.share(h, found[h])) for h in range(len(n)) if h != g]
         rest = float(sum(p * share for p, share, _ in others))
         noise = (1 - part[g]) ** 2 * rewarded.share(g, found[g])[1] + sum(p**2 * v for p, _, v in others)
         within = max(tolerance / 2 - float(np.sqrt(noise)), 0.0)
         gap = partial(_above, rewarded, g, float(1 - part[g]), rest)
         found[g] = _moved(gap, float(found[g]), within=within, step=largest_move, most=most)
-    centred = np.clip(found - part @ found, prices - largest_move, prices + largest_move)
-    return np.asarray(np.clip(centred, -most, most))
+    if len(known):
+        found[known] -= np.average(found[known], weights=part[known])
+    return np.asarray(np.clip(np.clip(found, prices - largest_move, prices + largest_move), -most, most))
 
 
 def _above(rewarded: RewardedDecisions, group: int, others: float, rest: float, price: float) -> float:

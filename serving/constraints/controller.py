@@ -25,6 +25,7 @@ from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.constraints.pacing import Controller
+from croupier.models.exploration import PolicyFailed
 from croupier.serving.constraints import conservative, opportunities
 from croupier.serving.constraints.day_prices import PAST, solved
 from croupier.serving.constraints.measured import counted, mean, of_segment, used
@@ -185,7 +186,7 @@ def look(w: Workspace, *, now: datetime) -> str:
     prices that hold go on, and the log says why."""
     try:
         found = move(w, now=now)
-    except (ValueError, KeyError, OSError, StoreError) as error:
+    except (ValueError, KeyError, OSError, StoreError, PolicyFailed) as error:
         log.warning("the prices were not moved: %s", error)
         return f"prices not moved: {type(error).__name__}: {error}"[:400]
     more = conservative.look(w, now=now)

@@ -23,7 +23,7 @@ from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.safeguards import Safeguards
 
 Pair = tuple[str, str]
-ROWS = 2_000  # of the latest rewarded decisions, at most
+ROWS, CANDIDATES = 2_000, 200_000  # of the latest rewarded decisions, at most; and of their candidates, about
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,10 +61,13 @@ def solved(
         mine = [name for name in names if usages[name].constraint == constraint]
         pairs, first = list(zip(mine[::2], mine[1::2], strict=True)), usages[mine[0]]
         rows = _rewarding(w, release, first, now)
-        groups = [of_segment(usages[more].segment, rows) for more, _ in pairs]
-        batches = [_batch(release, each) for each in groups]
+        if not len(rows):
+            continue
+        batch, weight = _batch(release, rows), weights(first, rows)
+        groups = [batch.of_segment(segment) for more, _ in pairs if (segment := usages[more].segment)]
+        batches = [batch[each] for each in groups]
         anew = DecidedAnew(release=release, policy=policy, usages=usages, prices=found, pairs=pairs, batches=batches)
-        decisions = RewardedDecisions(weights=[weights(first, each) for each in groups], shown=anew.shown)
+        decisions = RewardedDecisions(weights=[weight[each] for each in groups], shown=anew.shown)
         net = np.array([found[more] - found[less] for more, less in pairs])
         new = looked(decisions, net, tolerance=2 * first.limit, largest_move=step, most=most)
         found |= {name: one for pair, price in zip(pairs, new, strict=True) for name, one in _both(pair, price).items()}
@@ -80,7 +83,9 @@ def _rewarding(w: Workspace, release: LoadedRelease, usage: Usage, now: datetime
     """The latest decisions that rewarded these arms, of the groups, whose arms the release knows."""
     arms = pl.col("arms").list.set_difference(list(release.catalogue.row)).list.len() == 0
     where = pl.col("arm").is_in([*usage.of]) & (pl.col("reward") > 0) & (arms | (pl.col("arm_features") != "[]"))
-    return of_segment(usage.around, latest_interactions(w.store, now - PAST, now, where=where, rows=ROWS))
+    found = latest_interactions(w.store, now - PAST, now, where=where, rows=ROWS)
+    widest = max(map(len, found["arms"]), default=1)
+    return of_segment(usage.around, found.tail(CANDIDATES // widest))
 
 
 def _batch(release: LoadedRelease, rows: pl.DataFrame) -> Batch:

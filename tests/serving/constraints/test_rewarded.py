@@ -13,6 +13,7 @@ from croupier.features.interactions.versions import read_interactions
 from croupier.features.schema import Arm
 from croupier.features.spec import AppSpec, RewardSpec
 from croupier.features.utc import HOUR, from_us
+from croupier.models.baselines import Uniform
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import PriceList, usages
 from croupier.models.constraints.multipliers import Multipliers
@@ -134,9 +135,10 @@ def decided_anew_as_decided(w, release):
         prices = kept_multipliers.of_version(w.store, number).prices
         mine = rows.filter(pl.col("multipliers") == number)
         groups = [measured.of_segment(found[more].segment, mine) for more, _ in pairs]
+        whole = opportunities._batch(release, mine)
         anew = opportunities.DecidedAnew(
             release=release, policy=release.champion, usages=found, prices=prices, pairs=pairs,
-            batches=[opportunities._batch(release, each) for each in groups],
+            batches=[whole[whole.of_segment(found[more].segment)] for more, _ in pairs],
         )  # fmt: skip
         for g, (more, less) in enumerate(pairs):
             logged = [
@@ -185,6 +187,35 @@ def test_prices_of_the_joined_log_are_live_and_replayed(tmp_path, monkeypatch):
     assert told["partners earn " + comedy].target == "≥ 0.04 of reward a decision"
     assert told["comedy alike phone"].target.endswith("the share in all groups among requests that reward these arms")
     assert 0 < told["comedy alike phone"].so_far < 1
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("why", ["nothing was rewarded", "a policy without scores", "a group that nobody is of"])
+def test_what_cannot_be_known_moves_no_price(tmp_path, monkeypatch, why):
+    """Of three groups the other two still come nearer each other."""
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    text = OPPORTUNITY.replace("music", "comedy")
+    alone = why == "a group that nobody is of"
+    w = declared(tmp_path, text.replace('["phone", "tv"]', '["phone", "tv", "watch"]') if alone else text)
+    publish(w, Uniform() if why == "a policy without scores" else apps.trained("lin_ts"))
+    with Embedded("shop", var=tmp_path) as shop:
+        batch = shop.select_batch
+
+        def rewarded(asked):
+            answers = batch(asked)
+            clicks = [a.event_id for a in answers if GENRE.get(a.arm) == "comedy" and why != "nothing was rewarded"]
+            shop.reward_batch([{"event_id": event, "kind": "click", "value": 1.0} for event in clicks])
+            return answers
+
+        monkeypatch.setattr(shop, "select_batch", rewarded)
+        lived(w, shop, 9)
+        with clock.at(BEGIN + 10 * HOUR):
+            said = controller.look(w, now=clock.now())
+    prices = kept_multipliers.now(w.store).multipliers.prices
+    assert said.startswith("prices at version"), "no look has failed"
+    assert {name for name, price in prices.items() if price} == (
+        {"comedy alike phone less", "comedy alike tv more"} if alone else set()
+    )
 
 
 @pytest.mark.parametrize(("text", "why"), [
