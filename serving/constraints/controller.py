@@ -1,8 +1,8 @@
 """Who moves the prices of long-run constraints: a step of every turn, and of the watch, from the joined log.
 
 Each hour moves those of long-run means once, when it has been joined, however late; an hour that is missing moves
-nothing (models/constraints/pacing.py). Those of opportunities are solved when an hour has been joined, on decisions of
-the last days that were rewarded (models/constraints/opportunity_price.py). The price of a day's budget is solved at
+nothing (models/constraints/pacing.py). Those of opportunities are solved when an hour has been joined, on requests of
+the last days (models/constraints/opportunity_price.py). The price of a day's budget is solved at
 each look, for what the shipped log, joined or not, says that is left of the day (models/constraints/day_price.py). It
 has a stop beside its price: each host leaves out arms that cost something once it has spent its part of the budget by
 its own account (serving/spending), and all hosts do where the log says that it is gone, until midnight UTC.

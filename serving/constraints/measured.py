@@ -45,11 +45,14 @@ def counted(usage: Usage, rows: pl.DataFrame) -> float:
 
 def weights(usage: Usage, rows: pl.DataFrame) -> F64:
     """(n,) w of decisions that rewarded the arms (see `telling`)."""
-    each = rows.select("arms", "pmf", "reward", "pass_probability").iter_rows()
-    return np.array([
-        reward / kept / sum(p for arm, p in zip(arms, pmf, strict=True) if arm in usage.of)
-        for arms, pmf, reward, kept in each
-    ], np.float64)  # fmt: skip
+    return np.asarray((rows["reward"] / rows["pass_probability"]).to_numpy() / mass(usage, rows))
+
+
+def mass(usage: Usage, rows: pl.DataFrame) -> F64:
+    """(n,) the probability that these arms had together."""
+    pairs = zip(rows["arms"].to_list(), rows["pmf"].to_list(), strict=True)
+    found = [sum(p for arm, p in zip(arms, pmf, strict=True) if arm in usage.of) for arms, pmf in pairs]
+    return np.array(found, np.float64)
 
 
 def telling(usage: Usage, rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,35 +1,39 @@
-"""The prices of opportunities at a look: each solved on the latest decisions that rewarded its arms, decided anew."""
+"""The prices of opportunities at a look: each solved on the latest requests, by whom its arms suit, decided anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from croupier.features.batch import F64, Batch
+from croupier.features.declared.segment import RequestSegment
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.versions import latest_interactions
 from croupier.features.slates.log_rules import slots_of
 from croupier.features.workspace import Workspace
 from croupier.models.constraints.long_run import PriceList, Usage
 from croupier.models.constraints.multipliers import Multipliers
-from croupier.models.constraints.opportunity_price import RewardedDecisions, looked
+from croupier.models.constraints.opportunity_price import SuitedRequests, looked
+from croupier.models.constraints.suiting import ShownDecisions
 from croupier.models.policy import Policy
 from croupier.serving.constraints.day_prices import PAST
-from croupier.serving.constraints.measured import of_segment, weights
+from croupier.serving.constraints.measured import mass, of_segment
 from croupier.serving.constraints.recent_requests import in_force
 from croupier.serving.release.bundle import LoadedRelease
 from croupier.serving.release.safeguards import Safeguards
 
 Pair = tuple[str, str]
-ROWS, CANDIDATES = 2_000, 200_000  # of the latest rewarded decisions, at most; and of their candidates, about
+ROWS, CANDIDATES = 2_000, 200_000  # of the latest requests, at most; and of their candidates, about
+SHOWN = 4_000  # of the latest decisions that showed the arms, at most: what is learnt of whom they suit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecidedAnew:
-    """The decisions of groups that rewarded the arms of an opportunity, `batches` as the release's encoder reads them,
-    decided anew where its prices are others; `pairs` are the names of each group's prices, of having more and less."""
+    """The requests of groups, `batches` as the release's encoder reads them, decided anew where an opportunity's prices
+    are others; `pairs` are the names of each group's prices, of having more and less."""
 
     release: LoadedRelease
     policy: Policy
@@ -39,7 +43,7 @@ class DecidedAnew:
     batches: Sequence[Batch]
 
     def shown(self, group: int, price: float) -> F64:
-        """The probability (n_g,) of the arms in a group's decisions at its price."""
+        """The probability (n_g,) of the arms in a group's requests at its price."""
         named = Multipliers(version=1, prices={**self.prices, **_both(self.pairs[group], price)})
         batch = PriceList.of(self.usages, named, day="").on(self.batches[group])
         of = self.usages[self.pairs[group][0]].of
@@ -59,17 +63,13 @@ def solved(
         return found
     for constraint in dict.fromkeys(usages[name].constraint for name in names):
         mine = [name for name in names if usages[name].constraint == constraint]
-        pairs, first = list(zip(mine[::2], mine[1::2], strict=True)), usages[mine[0]]
-        rows = _rewarding(w, release, first, now)
-        if not len(rows):
+        pairs, latest = list(zip(mine[::2], mine[1::2], strict=True)), _Latest(w, release, usages[mine[0]], now)
+        anew = partial(DecidedAnew, release=release, policy=policy, usages=usages, prices=found, pairs=pairs)
+        requests = latest.requests(anew, [usages[more].segment for more, _ in pairs])
+        if requests is None:
             continue
-        batch, weight = _batch(release, rows), weights(first, rows)
-        groups = [batch.of_segment(segment) for more, _ in pairs if (segment := usages[more].segment)]
-        batches = [batch[each] for each in groups]
-        anew = DecidedAnew(release=release, policy=policy, usages=usages, prices=found, pairs=pairs, batches=batches)
-        decisions = RewardedDecisions(weights=[weight[each] for each in groups], shown=anew.shown)
         net = np.array([found[more] - found[less] for more, less in pairs])
-        new = looked(decisions, net, tolerance=2 * first.limit, largest_move=step, most=most)
+        new = looked(requests, net, tolerance=2 * latest.usage.limit, largest_move=step, most=most)
         found |= {name: one for pair, price in zip(pairs, new, strict=True) for name, one in _both(pair, price).items()}
     return found
 
@@ -79,13 +79,55 @@ def _both(pair: Pair, price: float) -> dict[str, float]:
     return {pair[0]: max(0.0, float(price)), pair[1]: max(0.0, -float(price))}
 
 
-def _rewarding(w: Workspace, release: LoadedRelease, usage: Usage, now: datetime) -> pl.DataFrame:
-    """The latest decisions that rewarded these arms, of the groups, whose arms the release knows."""
-    arms = pl.col("arms").list.set_difference(list(release.catalogue.row)).list.len() == 0
-    where = pl.col("arm").is_in([*usage.of]) & (pl.col("reward") > 0) & (arms | (pl.col("arm_features") != "[]"))
-    found = latest_interactions(w.store, now - PAST, now, where=where, rows=ROWS)
-    widest = max(map(len, found["arms"]), default=1)
-    return of_segment(usage.around, found.tail(CANDIDATES // widest))
+@dataclass(frozen=True, eq=False)
+class _Latest:
+    """The latest decisions by `now` of the groups of an opportunity, whose arms the release knows."""
+
+    w: Workspace
+    release: LoadedRelease
+    usage: Usage
+    now: datetime
+
+    def requests(
+        self, anew: Callable[..., DecidedAnew], groups: Sequence[RequestSegment | None]
+    ) -> SuitedRequests | None:
+        """Its requests by group, decided anew; None where there is nothing to learn from."""
+        rows, told = self.listing(), self.showing()
+        if not len(rows) or not len(told):
+            return None
+        batch, seen = _batch(self.release, rows), _batch(self.release, told)
+        suits = (
+            ShownDecisions(
+                x=seen.context,
+                reward=told["reward"].to_numpy() / self.w.spec.reward.range[1],
+                mass=mass(self.usage, told),
+                kept=told["pass_probability"].to_numpy(),
+            ).suits(batch.context)
+            / rows["pass_probability"].to_numpy()
+        )
+        of = [batch.of_segment(each) for each in groups if each]
+        rewarded = (told["reward"] > 0).to_numpy()
+        return SuitedRequests(
+            weights=[suits[:, each] for each in of],
+            rewarded=[int(rewarded[seen.of_segment(each)].sum()) for each in groups if each],
+            shown=anew(batches=[batch[each] for each in of]).shown,
+        )
+
+    def listing(self) -> pl.DataFrame:
+        """Those that list its arms; fewer where they list many."""
+        found = self._rows(pl.col("arms").list.set_intersection([*self.usage.of]).list.len() > 0, ROWS)
+        return found.tail(CANDIDATES // max(map(len, found["arms"]), default=1))
+
+    def showing(self) -> pl.DataFrame:
+        """Those that showed one of its arms."""
+        return self._rows(pl.col("arm").is_in([*self.usage.of]), SHOWN)
+
+    def _rows(self, about: pl.Expr, n: int) -> pl.DataFrame:
+        known = pl.col("arms").list.set_difference([*self.release.catalogue.row]).list.len() == 0
+        where = about & (known | (pl.col("arm_features") != "[]"))
+        return of_segment(
+            self.usage.around, latest_interactions(self.w.store, self.now - PAST, self.now, where=where, rows=n)
+        )
 
 
 def _batch(release: LoadedRelease, rows: pl.DataFrame) -> Batch:

@@ -33,6 +33,7 @@ def figures(run, after):
         "reward_share_of_best_multiplier": mine["reward"] / best["reward"],
         "throttled_share": greedy["reward"] / best["reward"],
         "best": best | {"prices": prices},
+        "lift_without": comparable.lifts(run, best["reward"]),
         "throttled": greedy,
     }
 
