@@ -57,10 +57,11 @@ def test_totals_of_each_group_are_those_of_the_weighted_log():
 
 def test_a_thinned_log_says_the_same_and_twice_the_same_answer():
     x, chance, _, told, _ = decided(1)
-    kept = np.where(told.x[:, 0] > 0, 0.5, 1.0)
+    kept = np.where(told.reward > 0, 1.0, 0.5)
     some = np.random.default_rng(3).random(len(kept)) < kept
     thinned = ShownDecisions(x=told.x[some], reward=told.reward[some], mass=told.mass[some], kept=kept[some])
-    assert thinned.suits(x)[0].mean() == pytest.approx(chance.mean(), rel=0.1)
+    assert thinned.suits(x)[0].mean() == pytest.approx(told.suits(x)[0].mean(), rel=0.12)
+    assert told.suits(x)[0].mean() == pytest.approx(chance.mean(), rel=0.1)
     np.testing.assert_array_equal(told.suits(x), told.suits(x))
     assert told.suits(x).shape == (1 + RESAMPLED, len(x))
 

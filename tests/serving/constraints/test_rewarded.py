@@ -1,6 +1,7 @@
 """Long-run constraints that hang on rewards: equal opportunity of groups, and what each arm earns."""
 
 import tomllib
+from functools import partial
 
 import numpy as np
 import orjson
@@ -17,6 +18,7 @@ from croupier.models.baselines import Uniform
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import PriceList, usages
 from croupier.models.constraints.multipliers import Multipliers
+from croupier.models.constraints.suiting import ShownDecisions
 from croupier.serving.constraints import controller, measured, opportunities, standing, understood
 from croupier.serving.decide.replay import replay
 from tests.serving import apps
@@ -148,6 +150,28 @@ def decided_anew_as_decided(w, release):
             np.testing.assert_allclose(anew.shown(g, prices[more] - prices[less]), logged, atol=1e-9)
 
 
+def learnt_from_the_log(w, release):
+    """What a look learns of whom comedy suits: by hand, of the log's columns."""
+    found, now = controller.declared(w.store), from_us(BEGIN + 12 * HOUR)
+    pairs = [(f"comedy alike {group} more", f"comedy alike {group} less") for group in GROUPS]
+    latest = opportunities._Latest(w, release, found[pairs[0][0]], now)
+    anew = partial(
+        opportunities.DecidedAnew, release=release, policy=release.champion, usages=found, prices={}, pairs=pairs
+    )
+    requests = latest.requests(anew, [found[more].segment for more, _ in pairs])
+    rows = read_interactions(w.store, start=from_us(BEGIN), end=now)
+    device = np.array([orjson.loads(text).get("device") for text in rows["context"]])
+    rows, device = rows.filter(np.isin(device, GROUPS)), device[np.isin(device, GROUPS)]
+    comedy = [[GENRE[arm] == "comedy" for arm in arms] for arms in rows["arms"]]
+    mass = np.array([np.dot(pmf, mine) for pmf, mine in zip(rows["pmf"], comedy, strict=True)])
+    shown, lists = np.array([GENRE[arm] == "comedy" for arm in rows["arm"]]), np.array(list(map(any, comedy)))
+    x, reward = opportunities._batch(release, rows).context, rows["reward"].to_numpy()
+    told = ShownDecisions(x=x[shown], reward=reward[shown], mass=mass[shown], kept=np.ones(shown.sum()))
+    for g, group in enumerate(GROUPS):
+        np.testing.assert_allclose(requests.weights[g], told.suits(x[lists])[:, device[lists] == group], rtol=1e-6)
+        assert requests.rewarded[g] == (shown & (reward > 0) & (device == group)).sum() > 0
+
+
 @pytest.mark.medium
 def test_prices_of_the_joined_log_are_live_and_replayed(tmp_path, monkeypatch):
     monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
@@ -160,7 +184,11 @@ def test_prices_of_the_joined_log_are_live_and_replayed(tmp_path, monkeypatch):
 
         def rewarded(asked):
             answers = batch(asked)
-            clicks = [a.event_id for a in answers if GENRE.get(a.arm) == "comedy" or a.arm == "reel-00"]
+            clicks = [
+                a.event_id
+                for i, a in enumerate(answers)
+                if (GENRE.get(a.arm) == "comedy" and i % 3) or a.arm == "reel-00"
+            ]
             shop.reward_batch([{"event_id": event, "kind": "click", "value": 1.0} for event in clicks])
             return answers
 
@@ -177,6 +205,7 @@ def test_prices_of_the_joined_log_are_live_and_replayed(tmp_path, monkeypatch):
             steps = replay(decision, load=lambda _: release, spool=spool, spec=RewardSpec(), **prices)
             assert all(s.holds for s in steps), steps
         decided_anew_as_decided(w, release)
+        learnt_from_the_log(w, release)
     end = from_us(BEGIN + 12 * HOUR)
     rows = read_interactions(w.store, start=from_us(BEGIN), end=end)
     assert rows["reward"].sum() > 20
