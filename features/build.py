@@ -4,7 +4,7 @@ They take and return plain JSON values, since that is what a scheduler can carry
 """
 
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +16,10 @@ import polars as pl
 
 from croupier.features import clock
 from croupier.features.batch import F64, I64, Bool
-from croupier.features.encoded.frame_file import frames
+from croupier.features.encoded.frame_file import columns, frames
 from croupier.features.encoded.kept import digest, keep
+from croupier.features.encoded.labels import RowLabels
+from croupier.features.encoded.on_disk import BlocksOnDisk
 from croupier.features.encoding import catalogue, dataset
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
@@ -79,31 +81,34 @@ class Features:
         """The fitted encoder that made these rows."""
         return Encoder.load(self.folder / layout.ENCODER)
 
-    def segments(self, since: int | None = None) -> dict[str, pl.Series]:
-        """Labels of the judging rows, as categories: those from `since` on (UTC µs; `split_at` unless given)."""
-        later = self._beside(layout.SEGMENTS, since)
-        return {} if later is None else {name: later[name] for name in later.columns if name != "at"}
+    def segments(self, since: int | None = None) -> dict[str, RowLabels]:
+        """Labels of the judging rows: those from `since` on (UTC µs; `split_at` unless given)."""
+        names = columns(self.folder / layout.SEGMENTS)
+        return {
+            name: RowLabels.of_parts(part[name] for part in self._beside(layout.SEGMENTS, since, name))
+            for name in names
+            if name != "at"
+        }
 
     def guardrails(self, since: int | None = None) -> pl.DataFrame | None:
         """Returns the totals of each guardrail of the same rows; None where these features were encoded without."""
-        return self._beside(layout.GUARDRAILS, since)
+        parts = list(self._beside(layout.GUARDRAILS, since))
+        return pl.concat(parts) if parts else None
 
     def late(self, since: int | None = None) -> F64 | None:
         """Returns (n,) what the rewards that came too late would have come to, of the same rows, or None."""
-        found = self._beside(layout.TOO_LATE, since)
-        return None if found is None else np.asarray(found["late_reward"].to_numpy(), np.float64)
+        found = BlocksOnDisk()
+        for part in self._beside(layout.TOO_LATE, since):
+            found.add(part["late_reward"].to_numpy().astype(np.float64))
+        return found.array() if found.rows else None
 
-    def _beside(self, name: str, since: int | None) -> pl.DataFrame | None:
-        path, first = self.folder / name, self.split_at if since is None else since
-        if not path.exists():
-            return None
-        parts, start = list[pl.DataFrame](), 0
-        for part in frames(path):
+    def _beside(self, name: str, since: int | None, *asked: str) -> Iterator[pl.DataFrame]:
+        """Yields what lies beside the judging rows, some at a time: all columns, or these."""
+        first, start = self.split_at if since is None else since, 0
+        for part in frames(self.folder / name, asked):
             these = True if self.judging is None else pl.Series(self.judging[start : start + len(part)])
-            kept = part.filter(these, pl.col("at") >= first)
-            parts.append(kept.with_columns(pl.col(pl.String).cast(pl.Categorical)))  # a few bytes a row
+            yield part.filter(these, pl.col("at") >= first)
             start += len(part)
-        return pl.concat(parts)
 
     def born(self) -> I64:
         """Returns (A,) when each arm of the catalogue came, UTC µs; 0 where nobody said."""

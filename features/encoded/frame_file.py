@@ -1,6 +1,6 @@
 """A Parquet file that frames of the same columns are appended to: no more than one of them stands in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,10 +32,18 @@ class FrameFile:
         self._writer.write_table(table)
 
 
-def frames(path: Path) -> Iterator[pl.DataFrame]:
-    """Yields the rows of a file, some at a time."""
+def columns(path: Path) -> list[str]:
+    """Returns the names of a file's columns; none where there is no file."""
+    return pq.read_schema(path).names if path.exists() else []
+
+
+def frames(path: Path, asked: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+    """Yields the rows of a file, some at a time, with `at` and the columns that are `asked` for, or all; none where
+    there is no file."""
+    if not path.exists():
+        return
     with pq.ParquetFile(path) as file:
-        yield from map(pl.DataFrame, file.iter_batches(BATCH))
+        yield from map(pl.DataFrame, file.iter_batches(BATCH, columns=["at", *asked] if asked else None))
 
 
 def values(path: Path, column: str) -> Iterator[Any]:

@@ -1,11 +1,17 @@
 """The labels by which the gate's report splits: the context's categories, and who decided."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
+import numpy as np
 import orjson
 import polars as pl
+from numpy.typing import NDArray
 
 from croupier.features.encoded.frame_file import FrameFile
+from croupier.features.encoded.on_disk import BlocksOnDisk, blocks
 from croupier.features.spec import AppSpec
 
 MOST_SEGMENTS = 12  # of one feature: a report with more is not read
@@ -36,3 +42,33 @@ class SegmentLabels(FrameFile):
         few = [name for name, values in self._seen.items() if len(values) <= MOST_SEGMENTS]
         kept = [name for name in few if not name.startswith("deciding ") or len(self._seen[name]) > 1]
         pl.scan_parquet(self.path).select("at", *kept).sink_parquet(path)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowLabels:
+    """Labels of n rows: the distinct ones, as they came, and which of them each row has, (n,), on disk."""
+
+    distinct: tuple[str, ...]
+    place: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, labels: "RowLabels | Sequence[str] | pl.Series") -> "RowLabels":
+        """Takes a label a row."""
+        if isinstance(labels, RowLabels):
+            return labels
+        texts = labels if isinstance(labels, pl.Series) else pl.Series(labels, dtype=pl.String)
+        return cls.of_parts(texts[rows] for rows in blocks(len(texts)))
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[pl.Series]) -> Self:
+        """Takes a label a row, some rows at a time."""
+        seen, found = dict[str, int](), BlocksOnDisk()
+        for part in parts:
+            texts = part.cast(pl.String)
+            for text in texts.unique(maintain_order=True).to_list():
+                seen.setdefault(text, len(seen))
+            found.add(texts.replace_strict(seen, return_dtype=pl.UInt32).to_numpy())
+        return cls(distinct=tuple(seen), place=found.array())
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
+        return type(self)(distinct=self.distinct, place=self.place[rows])

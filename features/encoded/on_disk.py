@@ -26,8 +26,7 @@ def blocks(n: int, rows: int = 0) -> Iterator[slice]:
     step = rows or BLOCK
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
-        if (start + step) % BLOCK < step:
-            _give_back()
+        _give_back()
 
 
 def _give_back() -> None:
@@ -73,9 +72,14 @@ class BlocksOnDisk:
         self._shapes.append(block.shape)
         self._file.write(np.ascontiguousarray(block).data)
 
+    @property
+    def rows(self) -> int:
+        """How many were added."""
+        return sum(shape[0] for shape in self._shapes)
+
     def array(self) -> NDArray[Any]:
         """Returns all blocks as one array. Nothing can be added after it."""
-        rows, tails = sum(shape[0] for shape in self._shapes), {shape[1:] for shape in self._shapes}
+        rows, tails = self.rows, {shape[1:] for shape in self._shapes}
         with self._file as file:
             file.flush()
             size = sum(map(prod, self._shapes)) * np.dtype(self._dtype).itemsize

@@ -221,7 +221,10 @@ def _contexts(sent: dict[str, Any], bots: Any) -> pl.Series:
 
 def _lists(flat: Any, mask: Any) -> pl.Series:
     offsets = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int32)
-    return pl.Series(pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat)))
+    values = pa.array(flat)
+    if isinstance(values, pa.ChunkedArray):  # of very many texts
+        values = values.combine_chunks()
+    return pl.Series(pa.ListArray.from_arrays(pa.array(offsets), values))
 
 
 def _pairs(affinity: F64, mask: Any) -> pl.Series:

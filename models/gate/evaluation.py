@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 from croupier.features.batch import F64, I64, Floats, Interactions
+from croupier.features.encoded.columns import mean, numbered
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
 from croupier.features.utc import DAY
@@ -72,7 +73,7 @@ def evaluate(
     asked: Asked | None = None,
     quality_passed: bool = True,
     alpha: float | None = None,
-    segments: Mapping[str, Sequence[str]] | None = None,
+    segments: Mapping[str, diagnostics.Labelled] | None = None,
     born: I64 | None = None,
     limits: Limiting = None,
 ) -> Evaluation:
@@ -92,6 +93,7 @@ def evaluate(
     court = Court(
         log=log,
         predicted=predicted,
+        unit=numbered(log.unit)[1],
         champion=rounds[champion],
         champion_pmf=pmfs[champion],
         gate=gate,
@@ -106,7 +108,7 @@ def evaluate(
     reports = {}
     for name, seen in rounds.items():
         role = CHAMPION if name == champion else LOGGING if name == LOGGING else CANDIDATE
-        report = _report(role, log, seen, pmfs.get(name, log.pmf), gate.alpha)
+        report = _report(log, court.unit, seen, pmfs.get(name, log.pmf), role=role, alpha=gate.alpha)
         reports[name] = court.judged(report, seen, pmfs[name]) if role == CANDIDATE else report
     return Evaluation(
         champion=champion,
@@ -119,7 +121,7 @@ def evaluate(
         judged_share=court.asked.judged_share,
         looks=gate.looks,
         reward_model=quality(log, predicted),
-        log=diagnostics.of_log(log, predicted),
+        log=diagnostics.of_log(log, predicted, units=int(court.unit.max()) + 1),
         policies=reports,
         failed=failed,
     )
@@ -148,11 +150,11 @@ def any_better(
     the time of `evaluate`, for those who ask often. What bets alone would show is left to a whole process's rows."""
     predicted, (pmfs, _) = cross_fit(log, seed=seed), served(policies, log, floor, champion, limits)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in pmfs.items()}
-    base, share = rounds.pop(champion), alpha / max(1, len(policies) - 1)
+    base, share, unit = rounds.pop(champion), alpha / max(1, len(policies) - 1), numbered(log.unit)[1]
     for name, seen in rounds.items():
-        lift = estimators.unthinned(estimators.dr(seen) - estimators.dr(base), seen.thinning)
+        lift = estimators.lift(estimators.dr, seen, base)
         spread = divergence(log, pmfs[name], pmfs[champion])
-        moments = steadied(lift, spread, log.reward, log.unit_number)
+        moments = steadied(lift, spread, log.reward, unit)
         if asymptotic_cs(moments, alpha=share).lower > gate.margin:
             return True
     return False
@@ -160,9 +162,10 @@ def any_better(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Court:
-    """What every candidate of one evaluation is held against."""
+    """What every candidate of one evaluation is held against; `unit` (n,) numbers the rows' units."""
 
     log: Interactions
+    unit: I64
     predicted: Floats
     champion: Rounds
     champion_pmf: F64
@@ -172,7 +175,7 @@ class Court:
     leak: Tested
     guardrails: Mapping[str, F64]
     asked: Asked
-    segments: Mapping[str, Sequence[str]]
+    segments: Mapping[str, diagnostics.Labelled]
     born: I64 | None
 
     def judged(self, report: PolicyReport, seen: Rounds, pmf: F64) -> PolicyReport:
@@ -190,7 +193,7 @@ class Court:
             guardrails=self.guardrails,
             quality_passed=self.asked.quality_passed,
             lateness=self._lateness(seen),
-            unit=self.log.unit_number,
+            unit=self.unit,
             margins=self.asked.margins,
             widths=self.asked.widths,
             declared=self.asked.declared,
@@ -216,7 +219,7 @@ class Court:
     def _known(self, found: Evidence) -> Known:
         """What tells how many rows a lift takes (gate/planning.py)."""
         days = float(self.log.at.max() - self.log.at.min()) / DAY
-        value = float(estimators.unthinned(estimators.dr(self.champion), self.champion.thinning).mean())
+        value = mean(estimators.unthinned(estimators.dr(self.champion), self.champion.thinning))
         per_day = len(self.log) / days if days > 0 else 0.0
         traffic = {"value": value, "per_day": per_day, "judged": self.asked.judged_share}
         return Known.of(found.lift, found.skew, found.bets, alpha=self.alpha, **traffic)
@@ -240,7 +243,7 @@ class Court:
 
     def _details(self, seen: Rounds, spread: F64, pmf: F64) -> dict[str, Any]:
         """Where the lift comes from: for people, not for the verdict."""
-        lift = estimators.unthinned(estimators.dr(seen) - estimators.dr(self.champion), seen.thinning)
+        lift = estimators.lift(estimators.dr, seen, self.champion)
         parts = diagnostics.by_segment(lift, self.segments)
         if self.born is not None:
             parts["age of the arm: its part of the lift"] = diagnostics.by_age(
@@ -250,8 +253,8 @@ class Court:
             "time": diagnostics.over_time(lift, self.log.at),
             "segments": parts,
             "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
-            "curve": as_it_grew(lift, spread, self.log, alpha=self.alpha),
-            "design_effect": estimators.jackknife_effect(lift, self.log.unit_number),
+            "curve": as_it_grew(lift, spread, self.log, self.unit, alpha=self.alpha),
+            "design_effect": estimators.jackknife_effect(lift, self.unit),
         }
 
 
@@ -275,12 +278,11 @@ def served(
     return pmfs, failed
 
 
-def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float) -> PolicyReport:
-    values = {k: estimators.unthinned(f(rounds), rounds.thinning) for k, f in estimators.ESTIMATORS.items()}
-    weight = rounds.weight * rounds.thinning
-    bounds = asymptotic_cs(steadied(values["dr"], divergence(log, pmf), log.reward, log.unit_number), alpha=alpha / 2)
+def _report(log: Interactions, unit: I64, rounds: Rounds, pmf: F64, *, role: str, alpha: float) -> PolicyReport:
+    weight, value = rounds.kept_weight, estimators.unthinned(estimators.dr(rounds), rounds.thinning)
+    bounds = asymptotic_cs(steadied(value, divergence(log, pmf), log.reward, unit), alpha=alpha / 2)
     intervals = diagnostics.estimators(rounds, alpha) | {
-        "dr": {"value": float(values["dr"].mean()), "lower": bounds.lower, "upper": bounds.upper}
+        "dr": {"value": mean(value), "lower": bounds.lower, "upper": bounds.upper}
     }
     group = diagnostics.arm_groups(log.batch.catalogue)
     if group is not None:
@@ -290,7 +292,7 @@ def _report(role: str, log: Interactions, rounds: Rounds, pmf: F64, alpha: float
         )
     return PolicyReport(
         role=role,
-        estimates={k: float(v.mean()) for k, v in values.items()},
+        estimates={name: intervals[name]["value"] for name in estimators.ESTIMATORS},
         bounds=bounds,
         ess=estimators.effective_sample_size(weight),
         max_weight_share=estimators.largest_share(weight),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
+from croupier.features.encoded.columns import rising
 from croupier.features.encoded.on_disk import blocks
 from croupier.models.gate.bounds.betting import LiftBets
 from croupier.models.gate.bounds.skewness import skewness
@@ -41,8 +42,7 @@ def evidence_of(
     numbered (None: each row has its own); `declared` the range of a reward, where it is known; `reach` (n, 2), where
     the log's whole pmf is known: bets need both; `at` (n,) their times, if they are in no order of time; `more`:
     further fields of Evidence, as they are."""
-    weight = candidate.weight * candidate.thinning
-    lift = estimators.unthinned(estimators.dr(candidate) - estimators.dr(champion), candidate.thinning)
+    weight, lift = candidate.kept_weight, estimators.lift(estimators.dr, candidate, champion)
     moments = steadied(lift, divergence, candidate.reward, unit)
     bets = None
     if declared is not None and reach is not None:
@@ -51,7 +51,7 @@ def evidence_of(
         lift=moments,
         skew=skewness(lift, divergence, candidate.reward, moments, unit),
         bets=bets,
-        identical=unsupported == 0.0 and not divergence[:, 0].any(),
+        identical=unsupported == 0.0 and not any(divergence[rows, 0].any() for rows in blocks(len(candidate))),
         second=_paired(candidate, champion, unit),
         rows=len(candidate),
         units=inf if unit is None else effective_units(unit),
@@ -80,20 +80,20 @@ def _bets(
     at: I64 | None,
 ) -> LiftBets | None:
     """The bets on the lift, row by row in order of time."""
-    order = slice(None) if at is None or bool(np.all(at[1:] >= at[:-1])) else np.argsort(at, kind="stable")
+    order = slice(None) if at is None or rising(at) else np.argsort(at, kind="stable")
     whose = None if unit is None else unit[order]
     shape = {"reach": reach[order], "spread": spread[order]}
     return LiftBets.of(candidate[order], champion[order], **shape, declared=declared, unit=whose)
 
 
-def as_it_grew(values: F64, divergence: F64, log: Interactions, *, alpha: float) -> list[dict[str, float]]:
+def as_it_grew(values: F64, divergence: F64, log: Interactions, unit: I64, *, alpha: float) -> list[dict[str, float]]:
     """What the gate would have seen after each part of the log, in order of time: rows, value, and bounds that hold at
-    all of them at once."""
-    found, sorted_ = list[dict[str, float]](), bool(np.all(log.at[1:] >= log.at[:-1]))
-    order = None if sorted_ else np.argsort(log.at, kind="stable")
+    all of them at once. `unit` (n,) numbers the rows' units."""
+    found = list[dict[str, float]]()
+    order = None if rising(log.at) else np.argsort(log.at, kind="stable")
     for n in np.unique(np.linspace(max(2, len(log) / CURVE_POINTS), len(log), CURVE_POINTS).astype(int)):
         rows = slice(0, n) if order is None else order[:n]
-        moments = steadied(values[rows], divergence[rows], log.reward[rows], log.unit_number[rows])
+        moments = steadied(values[rows], divergence[rows], log.reward[rows], unit[rows])
         bounds = asymptotic_cs(moments, alpha=alpha)
         found.append({"rows": float(n), "value": moments.mean, "lower": bounds.lower, "upper": bounds.upper})
     return found
@@ -112,12 +112,12 @@ def unsupported(log: Interactions, pmf: F64) -> float:
 
 def _paired(candidate: Rounds, champion: Rounds, unit: I64 | None) -> Moments:
     """Moments of the SNIPS lift, row by row on the same rows: what both policies share cancels."""
-    lift = estimators.unthinned(estimators.snips(candidate) - estimators.snips(champion), candidate.thinning)
+    lift = estimators.lift(estimators.snips, candidate, champion)
     return by_unit(Moments.of(lift), lift, unit)
 
 
 def _guarded(candidate: Rounds, champion: Rounds, divergence: F64, unit: I64 | None) -> Moments:
     """Returns the moments of a guardrail's lift, with a variance that rare draws which did not come up cannot
     flatter."""
-    lift = estimators.unthinned(estimators.snips(candidate) - estimators.snips(champion), candidate.thinning)
+    lift = estimators.lift(estimators.snips, candidate, champion)
     return steadied(lift, divergence, candidate.reward, unit)

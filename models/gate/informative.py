@@ -12,6 +12,8 @@ from typing import Self
 
 import numpy as np
 
+from croupier.features.batch import F64
+from croupier.features.encoded.columns import column, median
 from croupier.models.ope.estimators import Rounds, effective_sample_size
 
 
@@ -27,13 +29,28 @@ class Informative:
     @classmethod
     def of(cls, candidate: Rounds, champion: Rounds) -> Self:
         """Counts the draws of the same rows as both policies see them."""
-        gap = (candidate.weight - champion.weight) * candidate.thinning
-        away = np.abs(candidate.reward - np.median(candidate.reward))
+        n, reward, middle = len(candidate), candidate.reward, median(candidate.reward)
+        gap = weight_gap(candidate, champion)
+
+        def far(side: float) -> float:
+            return effective_sample_size(
+                column(n, lambda rows: np.maximum(side * gap[rows], 0.0) * np.abs(reward[rows] - middle))
+            )
+
         return cls(
-            champion_ess=effective_sample_size(champion.weight * champion.thinning),
-            difference_ess=effective_sample_size(np.abs(gap)),
-            events=min(effective_sample_size(np.maximum(side * gap, 0.0) * away) for side in (1.0, -1.0)),
+            champion_ess=effective_sample_size(champion.kept_weight),
+            difference_ess=effective_sample_size(column(n, lambda rows: np.abs(gap[rows]))),
+            events=min(far(1.0), far(-1.0)),
         )
+
+
+def weight_gap(candidate: Rounds, champion: Rounds) -> F64:
+    """Returns (n,) ω (w₁ − w₀)."""
+
+    def of(rows: slice) -> F64:
+        return (candidate[rows].weight - champion[rows].weight) * candidate.thinning[rows]
+
+    return column(len(candidate), of)
 
 
 UNASKED = Informative(champion_ess=inf, difference_ess=inf, events=inf)

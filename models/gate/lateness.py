@@ -16,6 +16,8 @@ import numpy as np
 
 from croupier.features.batch import F64, Bool, Interactions
 from croupier.features.declared.within import within
+from croupier.features.encoded.columns import column, mean
+from croupier.features.encoded.on_disk import blocks
 from croupier.models.ope import estimators
 from croupier.models.ope.estimators import Rounds
 
@@ -38,17 +40,26 @@ class Lateness:
         if not late.any():
             return None
         ends = declared or (-np.inf, np.inf)
-        more: F64 = within(log.reward + late, ends) - within(log.reward, ends)
-        part = estimators.unthinned((candidate.weight - champion.weight) * more, candidate.thinning)
-        return cls(shift=float(part.mean()), says=_says(log, late != 0.0))
+
+        def more(rows: slice) -> F64:
+            reward = log.reward[rows]
+            gained: F64 = within(reward + late[rows], ends) - within(reward, ends)
+            return (candidate[rows].weight - champion[rows].weight) * gained
+
+        part = estimators.unthinned(column(len(log), more), candidate.thinning)
+        return cls(shift=mean(part), says=_says(log, late != 0.0))
 
 
 def _says(log: Interactions, late: Bool) -> str:
     """Which arm's rewards are late most often, and how often those of the others are."""
-    shown, ids = log.shown[0], log.batch.catalogue.ids
-    drawn = np.bincount(shown, minlength=len(ids))
-    share = np.where(drawn >= LEAST, np.bincount(shown, weights=late, minlength=len(ids)) / np.maximum(drawn, 1), 0.0)
+    ids = log.batch.catalogue.ids
+    drawn, came = np.zeros((2, len(ids)))
+    for rows in blocks(len(log)):
+        shown = log[rows].shown[0]
+        drawn += np.bincount(shown, minlength=len(ids))
+        came += np.bincount(shown, weights=late[rows], minlength=len(ids))
+    share = np.where(drawn >= LEAST, came / np.maximum(drawn, 1), 0.0)
     worst = int(share.argmax())
-    others = late[shown != worst]
-    rest = f", {others.mean():.1%} of those for other arms" if len(others) else ""
+    others = drawn.sum() - drawn[worst]
+    rest = f", {(came.sum() - came[worst]) / others:.1%} of those for other arms" if others else ""
     return f"late rewards counted: {share[worst]:.1%} of the decisions for arm {ids[worst]} had one{rest}"

@@ -14,6 +14,8 @@ import numpy as np
 from scipy.special import chdtri
 
 from croupier.features.batch import F64
+from croupier.features.encoded.columns import greatest, mean
+from croupier.models.gate.informative import weight_gap
 from croupier.models.ope.estimators import Rounds
 
 FEW = 5  # rewards as low, or as high, that must have come
@@ -36,15 +38,14 @@ class Unseen:
     @classmethod
     def of(cls, candidate: Rounds, champion: Rounds, declared: tuple[float, float]) -> Self:
         """Takes the same rows as both policies see them; `declared` is the range of a reward."""
-        gap = (candidate.weight - champion.weight) * candidate.thinning / candidate.thinning.sum()
+        gap, whole = weight_gap(candidate, champion), mean(candidate.thinning) * len(candidate)
         few = min(FEW, len(candidate))
-        ordered = np.partition(candidate.reward, (few - 1, len(candidate) - few))
-        seen = float(ordered[few - 1]), float(ordered[-few])
+        seen = -float(greatest(candidate.reward, few, sign=-1.0)[-1]), float(greatest(candidate.reward, few)[-1])
         return cls(
             low=max(0.0, seen[0] - declared[0]),
             high=max(0.0, declared[1] - seen[1]),
-            gains=_greatest(gap),
-            losses=_greatest(-gap),
+            gains=np.maximum(greatest(gap, MOST), 0.0) / whole,
+            losses=np.maximum(greatest(gap, MOST, sign=-1.0), 0.0) / whole,
             seen=seen,
         )
 
@@ -61,10 +62,6 @@ class Unseen:
         above = f"above {high:.4g}, by as much as {self.high:.4g}" if self.high else ""
         said = " and ".join(filter(None, (below, above)))
         return f"reward.range declares rewards {said}, of which fewer than {FEW} came" if said else ""
-
-
-def _greatest(gap: F64) -> F64:
-    return np.sort(np.maximum(gap, 0.0))[::-1][:MOST]
 
 
 def _first(greatest: F64, rows: float) -> float:

@@ -5,6 +5,7 @@ they take no part in it, except that the report says where the days of the log d
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,16 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.special import chdtrc
 
 from croupier.features.batch import F64, I64, Catalogue, Floats, Interactions
+from croupier.features.encoded.columns import by_number, column, counted, mean, rising
+from croupier.features.encoded.labels import RowLabels
 from croupier.features.encoded.on_disk import blocks, zeros
+from croupier.features.encoding.fits.quantiles import quantiles
 from croupier.features.utc import DAY
 from croupier.models.ope import estimators as off_policy
 from croupier.models.ope import self_tests
 from croupier.models.ope.estimators import Moments, Rounds
 from croupier.models.ope.intervals import clt, cressie_read
+from croupier.models.ope.reward_model import of_drawn
 
 REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
     "clipped_ips": off_policy.clipped_ips,
@@ -30,6 +35,7 @@ REPORTED: dict[str, off_policy.Estimator] = off_policy.ESTIMATORS | {
 BLOCKS, SEGMENT_VALUES, SEGMENT_ROWS, ARMS = 6, 8, 50, 12
 AGES = {"arms under a day old": 1, "arms of 1 to 7 days": 7, "arms of 8 to 30 days": 30, "older arms": np.inf}
 MOST_CLUSTERED = 2000  # arms
+Labelled = RowLabels | Sequence[str] | pl.Series  # a label a row
 
 
 def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
@@ -37,8 +43,9 @@ def estimators(rounds: Rounds, alpha: float) -> dict[str, dict[str, float]]:
     found = {}
     for name, estimator in REPORTED.items():
         found[name] = interval(estimator(rounds), rounds.thinning, alpha)
-    w, r, thin = rounds.weight, rounds.reward, rounds.thinning / rounds.thinning.mean()
-    likely = cressie_read(w * thin, r, alpha=alpha / 2, low=float(r.min()), high=float(r.max()))
+    r, once = rounds.reward, mean(rounds.thinning)
+    thinned = rounds.by_rows(lambda part: part.weight * (part.thinning / once))
+    likely = cressie_read(thinned, r, alpha=alpha / 2, low=float(r.min()), high=float(r.max()))
     value = found["snips"]["value"]
     found["snips"] |= {"lower": min(value, likely.lower), "upper": max(value, likely.upper)}
     return found
@@ -67,37 +74,48 @@ def weights(rounds: Rounds) -> list[dict[str, float]]:
     """Histogram of w = π/p on powers of two: from, to, rounds, and their share of the sum of weights."""
     w = rounds.weight
     edges = np.concatenate([[0.0], 2.0 ** np.arange(-6, max(-5, int(np.ceil(np.log2(max(w.max(), 1e-9))))) + 1)])
-    place = np.clip(np.searchsorted(edges, w, side="left") - 1, 0, len(edges) - 2)
-    count, total = np.bincount(place, minlength=len(edges) - 1), np.bincount(place, w, minlength=len(edges) - 1)
+
+    def place(rows: slice) -> I64:
+        return np.clip(np.searchsorted(edges, w[rows], side="left") - 1, 0, len(edges) - 2)
+
+    number = column(len(w), place, np.int16)
+    count, total = counted(number, len(edges) - 1), by_number(number, w, size=len(edges) - 1)
     return [
-        {"from": float(a), "to": float(b), "rounds": float(c), "share": float(t / max(w.sum(), 1e-300))}
+        {"from": float(a), "to": float(b), "rounds": float(c), "share": float(t / max(total.sum(), 1e-300))}
         for a, b, c, t in zip(edges[:-1], edges[1:], count, total, strict=True)
     ]
 
 
 def reward_calibration(log: Interactions, predicted: Floats, *, bins: int = 8) -> list[dict[str, float]]:
-    """Mean out-of-fold prediction and mean reward of the logged arms, in equal bins of the prediction."""
-    q = predicted[np.arange(len(log)), log.chosen]
-    parts = np.array_split(np.argsort(q, kind="stable"), bins)
+    """Mean out-of-fold prediction and mean reward of the logged arms, in equal bins of the prediction; those that are
+    equal are in one bin."""
+    q = of_drawn(log, predicted)
+    shares = np.linspace(0, 1, bins + 1)[1:-1].tolist()
+    edges = np.unique(quantiles(lambda: (q[rows] for rows in blocks(len(q))), len(q), shares))
+    number = column(len(q), lambda rows: np.searchsorted(edges, q[rows], side="right"), np.int8)
+    predictions, rewards = _moments_of(number, q), _moments_of(number, log.reward)
     return [
         {
-            "predicted": float(q[part].mean()),
-            "reward": float(log.reward[part].mean()),
-            "rounds": float(len(part)),
-            "error": float(log.reward[part].std() / np.sqrt(len(part))),
+            "predicted": guess.mean,
+            "reward": reward.mean,
+            "rounds": reward.n,
+            "error": float(np.sqrt(reward.m2)) / reward.n,
         }
-        for part in parts
-        if len(part)
+        for guess, reward in zip(predictions, rewards, strict=True)
+        if reward.n
     ]
 
 
 def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
     """Lift in consecutive blocks of rounds, and the p-value that all blocks have one lift (Cochran's Q)."""
-    order = np.argsort(at, kind="stable")
-    parts = [part for part in np.array_split(order, blocks) if len(part) > 1]
+    ends = [len(at) * k // blocks for k in range(blocks + 1)]
+    if not rising(at):
+        order = np.argsort(at, kind="stable")
+        lift, at = lift[order], at[order]
+    parts = [slice(start, end) for start, end in pairwise(ends) if end - start > 1]
     moments = [Moments.of(lift[part]) for part in parts]
     rows = [
-        {"from": int(at[part[0]]), "to": int(at[part[-1]])} | _interval(m)
+        {"from": int(at[part.start]), "to": int(at[part.stop - 1])} | _interval(m)
         for part, m in zip(parts, moments, strict=True)
     ]
     error = np.array([m.standard_error for m in moments])
@@ -108,26 +126,25 @@ def over_time(lift: F64, at: I64, *, blocks: int = BLOCKS) -> dict[str, Any]:
     return {"blocks": rows, "p_value": float(chdtrc(len(moments) - 1, q))}
 
 
-def by_segment(lift: F64, segments: Mapping[str, Sequence[str] | pl.Series]) -> dict[str, list[dict[str, Any]]]:
+def by_segment(lift: F64, segments: Mapping[str, Labelled]) -> dict[str, list[dict[str, Any]]]:
     """Lift among the rounds of each value of each segment, largest first; values with few rounds are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for name, labels in segments.items():
-        value, place = _numbered(labels)
-        count = np.bincount(place)
-        large = [j for j in np.argsort(-count)[:SEGMENT_VALUES] if count[j] >= SEGMENT_ROWS]
-        found[name] = [{"value": str(value[j])} | _interval(Moments.of(lift[place == j])) for j in large]
+    for name, given in segments.items():
+        labels = RowLabels.of(given)
+        each = sorted(
+            zip(labels.distinct, _moments_of(labels.place, lift), strict=True), key=lambda of: (-of[1].n, of[0])
+        )
+        large = [(value, moments) for value, moments in each[:SEGMENT_VALUES] if moments.n >= SEGMENT_ROWS]
+        found[name] = [{"value": value} | _interval(moments) for value, moments in large]
     return found
 
 
-def _numbered(labels: Sequence[str] | pl.Series) -> tuple[list[str], NDArray[Any]]:
-    """The distinct labels, in the order of text, and which of them each row has; few of them take a byte a row."""
-    column = labels if isinstance(labels, pl.Series) else pl.Series(labels, dtype=pl.String)
-    value = sorted(column.unique().cast(pl.String).to_list())
-    kind = np.uint8 if len(value) <= 256 else np.intp
-    place = np.empty(len(column), kind)
-    for rows in blocks(len(column)):
-        place[rows] = np.searchsorted(np.array(value), column[rows].cast(pl.String).to_numpy().astype(str))
-    return value, place
+def _moments_of(number: NDArray[Any], values: F64) -> list[Moments]:
+    """The moments of the values of each number; `number` (n,) counts from 0."""
+    count = counted(number)
+    means = by_number(number, values) / np.maximum(count, 1)
+    apart = by_number(number, column(len(values), lambda rows: np.square(values[rows] - means[number[rows]])))
+    return [Moments(float(n), float(m), float(m2)) for n, m, m2 in zip(count, means, apart, strict=True)]
 
 
 def by_age(log: Interactions, pmfs: tuple[F64, F64], predicted: Floats, born: I64) -> list[dict[str, Any]]:
@@ -193,12 +210,12 @@ def by_arm(log: Interactions, candidate: F64, champion: F64) -> list[dict[str, A
     ]
 
 
-def of_log(log: Interactions, predicted: Floats) -> dict[str, Any]:
-    """What holds whatever the candidate."""
+def of_log(log: Interactions, predicted: Floats, *, units: int) -> dict[str, Any]:
+    """What holds whatever the candidate; `units`: how many there are."""
     return {
         "propensities": self_tests.calibration(log),
         "rewards": reward_calibration(log, predicted),
-        "units": int(log.unit_number.max()) + 1,
+        "units": units,
         "from": int(log.at.min()),
         "to": int(log.at.max()),
     }

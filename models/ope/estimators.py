@@ -3,7 +3,8 @@
 Every estimator is a pure function of one small shape, `Rounds`, and returns one value a round, (n,): its mean is the
 estimate, its spread the uncertainty. Self-normalised estimators are not means; they return their linearisation, whose
 mean is the estimate exactly and whose spread is the delta method's. So every interval in `intervals.py` takes any of
-them. Values become `Moments`, which add over shards, days and hosts.
+them. Values become `Moments`, which add over shards, days and hosts. Those of a long log are made block by block, and
+lie on disk (features/encoded/columns.py).
 
 Notation: w = π(a|x) / p with p the logged propensity, r the reward, q̂ a cross-fitted reward model.
 """
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import F64, I64
+from croupier.features.encoded import on_disk
+from croupier.features.encoded.columns import by_number, column, counted, mean, squares, total
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +53,17 @@ class Rounds:
     @property
     def weight(self) -> F64:
         """The importance weights π/p, (n,)."""
-        return self.target / self.propensity
+        return column(len(self), lambda rows: self.target[rows] / self.propensity[rows])
+
+    @property
+    def kept_weight(self) -> F64:
+        """The importance weights of the log before it was thinned, ω π/p, (n,)."""
+        return self.by_rows(lambda part: part.weight * part.thinning)
+
+    def by_rows(self, values: "Estimator") -> F64:
+        """Returns (n,) what `values` makes of some rounds at a time."""
+        whole = len(self) <= on_disk.BLOCK
+        return values(self) if whole else column(len(self), lambda rows: values(self[rows]))
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
         return type(self)(
@@ -70,46 +83,55 @@ def dm(rounds: Rounds) -> F64:
 
 def ips(rounds: Rounds) -> F64:
     """Inverse propensity score, w r. Horvitz & Thompson 1952."""
-    return rounds.weight * rounds.reward
+    return rounds.by_rows(lambda part: part.weight * part.reward)
 
 
 def clipped_ips(rounds: Rounds, *, cap: float = 100.0) -> F64:
     """min(w, cap) r: less variance, biased towards zero. Bottou et al. 2013."""
-    return np.asarray(np.minimum(rounds.weight, cap) * rounds.reward)
+    return rounds.by_rows(lambda part: np.minimum(part.weight, cap) * part.reward)
 
 
 def snips(rounds: Rounds) -> F64:
     """Self-normalised IPS, Σ w r / Σ w, linearised. Swaminathan & Joachims 2015, eq. 8."""
-    return ratio(rounds.weight * rounds.reward, rounds.weight, rounds.thinning)
+    return ratio(ips(rounds), rounds.weight, rounds.thinning)
 
 
 def mips(rounds: Rounds, *, group_target: F64, group_propensity: F64) -> F64:
     """Marginal IPS: r times the ratio with which both policies choose *an* arm of the logged one's group, (n,) each.
     Smaller weights with many arms; unbiased where arms of a group earn alike. Saito & Joachims 2022, eq. 6."""
-    return np.asarray(group_target / group_propensity * rounds.reward)
+    return column(len(rounds), lambda rows: group_target[rows] / group_propensity[rows] * rounds.reward[rows])
 
 
 def dr(rounds: Rounds) -> F64:
     """Doubly robust: DM + w (r − q̂). Dudík, Langford & Li 2011, eq. 2."""
-    return rounds.direct + rounds.weight * (rounds.reward - rounds.predicted)
+    return rounds.by_rows(lambda part: part.direct + residual(part))
+
+
+def residual(rounds: Rounds) -> F64:
+    """What DR adds to DM, w (r − q̂)."""
+    return rounds.by_rows(lambda part: part.weight * (part.reward - part.predicted))
 
 
 def sndr(rounds: Rounds) -> F64:
     """DR with self-normalised weights: mean DM + Σ w (r − q̂) / Σ w, linearised."""
-    residual = rounds.weight * (rounds.reward - rounds.predicted)
-    return rounds.direct + ratio(residual, rounds.weight, rounds.thinning)
+    shift = ratio(residual(rounds), rounds.weight, rounds.thinning)
+    return column(len(rounds), lambda rows: rounds.direct[rows] + shift[rows])
 
 
 def switch_dr(rounds: Rounds, *, threshold: float = 100.0) -> F64:
     """DR where w ≤ threshold, DM elsewhere. Wang, Agarwal & Dudík 2017. For reports: its intervals do not hold."""
-    weight = np.where(rounds.weight <= threshold, rounds.weight, 0.0)
-    return np.asarray(rounds.direct + weight * (rounds.reward - rounds.predicted))
+    return rounds.by_rows(lambda part: part.direct + np.where(part.weight <= threshold, residual(part), 0.0))
 
 
 def dr_os(rounds: Rounds, *, shrinkage: float = 100.0) -> F64:
     """DR with optimistic shrinkage, λ w / (w² + λ). Su et al. 2020, eq. 7. For reports: its intervals do not hold."""
-    weight = shrinkage * rounds.weight / (rounds.weight**2 + shrinkage)
-    return np.asarray(rounds.direct + weight * (rounds.reward - rounds.predicted))
+    return rounds.by_rows(lambda part: part.direct + residual(part) * (shrinkage / (part.weight**2 + shrinkage)))
+
+
+def lift(estimator: "Estimator", candidate: Rounds, champion: Rounds) -> F64:
+    """Returns (n,) what one policy earns more than the other on the same rounds, of the log before it was thinned."""
+    one, other = estimator(candidate), estimator(champion)
+    return unthinned(column(len(one), lambda rows: one[rows] - other[rows]), candidate.thinning)
 
 
 Estimator = Callable[[Rounds], F64]
@@ -120,32 +142,38 @@ def ratio(top: F64, bottom: F64, thinning: F64) -> F64:
     """Values with mean Σ top / Σ bottom and the delta method's spread: v + (top − v bottom) / mean(bottom).
 
     All weights zero means the log says nothing of this policy: 0, as IPS would."""
-    total = float(thinning @ bottom)
-    if total == 0.0:
-        return np.zeros_like(top)
-    value = float(thinning @ top) / total
-    return np.asarray(value + (top - value * bottom) * (thinning.sum() / total))
+    n, below = len(top), _dot(thinning, bottom)
+    if below == 0.0:
+        return column(n, lambda rows: np.zeros_like(top[rows]))
+    value, scale = _dot(thinning, top) / below, total(n, lambda rows: thinning[rows]) / below
+    return column(n, lambda rows: value + (top[rows] - value * bottom[rows]) * scale)
 
 
 def unthinned(values: F64, thinning: F64) -> F64:
     """Values of the log before it was thinned: mean Σ ω ψ / Σ ω, linearised. The identity when nothing was."""
-    if np.all(thinning == thinning[0]):
+    n = len(values)
+    if total(n, lambda rows: thinning[rows] != thinning[0]) == 0.0:
         return values
-    centre = float(thinning @ values) / float(thinning.sum())
-    return np.asarray(centre + (values - centre) * (thinning / thinning.mean()))
+    once = mean(thinning)
+    centre = _dot(thinning, values) / (n * once)
+    return column(n, lambda rows: centre + (values[rows] - centre) * (thinning[rows] / once))
+
+
+def _dot(a: F64, b: F64) -> float:
+    return total(len(a), lambda rows: np.atleast_1d(a[rows] @ b[rows]))
 
 
 def effective_sample_size(weight: F64) -> float:
     """(Σ w)² / Σ w²: how many equally weighted rounds these are worth. Kong 1992."""
-    square = float(weight @ weight)
-    return float(weight.sum()) ** 2 / square if square > 0 else 0.0
+    square = _dot(weight, weight)
+    return total(len(weight), lambda rows: weight[rows]) ** 2 / square if square > 0 else 0.0
 
 
 def design_effect(deviations: F64, unit: I64) -> float:
     """φ = Σ_units (Σ d)² / Σ d², at least 1: how many times as much the mean varies as if a unit's rows were
     independent (Kish 1965; the variance is Liang & Zeger's, 1986). `unit` (n,) numbers the rows' units from 0."""
-    together = np.square(np.bincount(unit, weights=deviations)).sum()
-    return max(1.0, float(together / max(np.square(deviations).sum(), 1e-300)))
+    together = np.square(by_number(unit, deviations)).sum()
+    return max(1.0, float(together / max(squares(deviations), 1e-300)))
 
 
 def jackknife_effect(values: F64, unit: I64) -> float:
@@ -153,23 +181,22 @@ def jackknife_effect(values: F64, unit: I64) -> float:
 
     A unit of many rows pulls the mean to itself, and its deviations shrink by that factor (CR3; MacKinnon & White 1985,
     for clusters Bell & McCaffrey 2002). Infinite where one unit has all rows."""
-    rows = np.bincount(unit)
+    rows, middle = counted(unit), mean(values)
     if rows.max() == len(unit) > 1:
         return inf
-    deviations = values - values.mean()
-    together = np.bincount(unit, weights=deviations) / np.maximum(1.0 - rows / len(unit), 1.0 / len(unit))
-    return max(1.0, float(np.square(together).sum() / max(np.square(deviations).sum(), 1e-300)))
+    together = by_number(unit, values, middle) / np.maximum(1.0 - rows / len(unit), 1.0 / len(unit))
+    return max(1.0, float(np.square(together).sum() / max(squares(values, middle), 1e-300)))
 
 
 def effective_units(unit: I64) -> float:
     """(Σ n)² / Σ n² of the units' rows n: how many units of equal activity these are worth."""
-    return effective_sample_size(np.bincount(unit).astype(np.float64))
+    return effective_sample_size(counted(unit).astype(np.float64))
 
 
 def largest_share(weight: F64) -> float:
     """The heaviest round's share of the sum of weights; 1 when all are zero."""
-    total = float(weight.sum())
-    return float(weight.max()) / total if total > 0 else 1.0
+    whole = total(len(weight), lambda rows: weight[rows])
+    return float(weight.max()) / whole if whole > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +210,8 @@ class Moments:
     @classmethod
     def of(cls, values: F64) -> Self:
         """Returns the moments of values (n,)."""
-        mean = float(values.mean())
-        return cls(float(len(values)), mean, float(np.square(values - mean).sum()))
+        middle = mean(values)
+        return cls(float(len(values)), middle, squares(values, middle))
 
     def __add__(self, other: Self) -> Self:
         """Chan, Golub & LeVeque 1979."""
@@ -192,8 +219,8 @@ class Moments:
         if n == 0:
             return self
         delta = other.mean - self.mean
-        mean = self.mean + delta * other.n / n
-        return type(self)(n, mean, self.m2 + other.m2 + delta * delta * self.n * other.n / n)
+        middle = self.mean + delta * other.n / n
+        return type(self)(n, middle, self.m2 + other.m2 + delta * delta * self.n * other.n / n)
 
     @property
     def variance(self) -> float:

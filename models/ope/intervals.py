@@ -8,6 +8,7 @@ A `Bounds` is two one-sided statements, each wrong with probability ≤ alpha; f
 for alpha / 2.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, inf, log, log1p, sqrt
@@ -16,6 +17,8 @@ import numpy as np
 from scipy.special import lambertw, ndtri, stdtrit
 
 from croupier.features.batch import F64
+from croupier.features.encoded.columns import total
+from croupier.features.encoded.on_disk import blocks
 from croupier.models.ope.estimators import Moments
 
 TUNED_AT = 5000.0  # rows at which the confidence sequence is tightest; fixed before any data are seen
@@ -104,7 +107,9 @@ def cressie_read(weight: F64, reward: F64, *, alpha: float, low: float, high: fl
 
     weight, reward (n,); true rewards lie in [low, high]. One row that was not seen counts with the rest, at its worst:
     of weight 0 or `heaviest` (at least the largest seen), and reward low or high."""
-    if not weight.any():  # nothing that was drawn is what the policy wants: all that is declared is possible
+    if not any(
+        weight[rows].any() for rows in blocks(len(weight))
+    ):  # nothing that was drawn is what the policy wants: all that is declared is possible
         return Bounds(low, high)
     weights = (0.0, max(heaviest, float(weight.max(initial=0.0))))
     lower = min(_likely_end(weight, reward, unseen=(fake, low), alpha=alpha, sign=-1.0) for fake in weights)
@@ -114,12 +119,19 @@ def cressie_read(weight: F64, reward: F64, *, alpha: float, low: float, high: fl
 
 def _likely_end(weight: F64, reward: F64, *, unseen: tuple[float, float], alpha: float, sign: float) -> float:
     """Weights q = (1 + δ)/n cost Σ δ²; Σ q w = 1 fixes δ along w, and what is left of w r bounds the rest."""
-    w, value = np.append(weight, unseen[0]), np.append(weight * reward, unseen[0] * unseen[1])
-    gap = w - w.mean()
-    slope = float(gap @ value) / max(float(gap @ gap), NO_SPREAD)
-    rest = value - value.mean() - slope * gap
-    width = float(-stdtrit(len(weight), alpha)) * float(rest.std()) / sqrt(len(w))
-    return float(value.mean()) + slope * (1.0 - float(w.mean())) + sign * width
+    n, (fake, worst) = len(weight), (unseen[0], unseen[0] * unseen[1])
+    mean_w = (total(n, lambda rows: weight[rows]) + fake) / (n + 1)
+    mean_v = (total(n, lambda rows: weight[rows] * reward[rows]) + worst) / (n + 1)
+
+    def added(term: Callable[[F64, F64], F64]) -> float:
+        """The sum of a term of (w, w r), both less their means, over all rows and the unseen one."""
+        last = float(term(np.array([fake - mean_w]), np.array([worst - mean_v]))[0])
+        return last + total(n, lambda rows: term(weight[rows] - mean_w, weight[rows] * reward[rows] - mean_v))
+
+    slope = added(np.multiply) / max(added(lambda w, _: w * w), NO_SPREAD)
+    spread = sqrt(added(lambda w, v: np.square(v - slope * w)) / (n + 1))
+    width = float(-stdtrit(n, alpha)) * spread / sqrt(n + 1)
+    return mean_v + slope * (1.0 - mean_w) + sign * width
 
 
 def rows_until(moments: Moments, target: float, *, alpha: float, power: float = 0.8) -> float:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from croupier.features.batch import F32, F64, I64, Batch, Catalogue, Floats, Interactions
+from croupier.features.batch import F32, F64, I64, Batch, Bool, Catalogue, Floats, Interactions, concatenate
+from croupier.features.encoded.columns import column, counted, mean, numbered, places, rising, squares, total
 from croupier.features.encoded.on_disk import blocks, zeros
 
 FIT_ROWS = 50_000  # q̂ only lowers variance: more rows than these cost time and memory, and change little
@@ -124,36 +126,70 @@ def cross_fit(log: Interactions, *, folds: int = 3, seed: int = 0) -> F32:
     rng, fold = np.random.default_rng(seed), fold_of(log, folds)
     predicted = zeros(log.batch.arm.shape, np.float32)
     for k in range(folds):
-        inside, rest = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-        rest = rest if len(rest) else inside
-        if len(rest) > FIT_ROWS:
-            rest = np.sort(rng.choice(rest, FIT_ROWS, replace=False))
-        constant = bool(np.all(log.reward[rest] == log.reward[rest[0]]))
-        model = None if constant else RewardModel.fit(log[rest])
-        for block in blocks(len(inside), BLOCK):
-            rows = inside[block]
-            part = log.batch[rows]
-            predicted[rows] = model.predict(part) if model else np.where(part.mask, log.reward[rest[0]], 0.0)
+        learnt = _picked(log, learnt_rows(fold, k, rng))
+        constant = bool(np.all(learnt.reward == learnt.reward[0]))
+        model = None if constant else RewardModel.fit(learnt)
+        for part in blocks(len(log), folds * BLOCK):
+            rows = part.start + np.flatnonzero(fold[part] == k)
+            batch = log.batch[rows]
+            predicted[rows] = model.predict(batch) if model else np.where(batch.mask, learnt.reward[0], 0.0)
     return predicted
 
 
-def fold_of(log: Interactions, folds: int) -> I64:
+def _picked(log: Interactions, rows: I64) -> Interactions:
+    """These rows of a log, read some at a time: they lie anywhere in it."""
+    return concatenate([log[rows[part]] for part in blocks(len(rows), BLOCK)])
+
+
+def learnt_rows(fold: NDArray[np.int8], k: int, rng: np.random.Generator) -> I64:
+    """Which rows a fold's model learns, rising: those of the other folds, of a log of one fold its own; or FIT_ROWS of
+    them by chance."""
+    n, alone = len(fold), bool(fold.min() == fold.max() == k)
+
+    def learnt(rows: slice) -> Bool:
+        return np.asarray((fold[rows] != k) | alone)
+
+    count = int(total(n, learnt))
+    if count <= FIT_ROWS:
+        return places(n, learnt)
+    asked, found, before = np.sort(rng.choice(count, FIT_ROWS, replace=False)), list[I64](), 0
+    for rows in blocks(n):
+        here = rows.start + np.flatnonzero(learnt(rows))
+        found.append(here[asked[(asked >= before) & (asked < before + len(here))] - before])
+        before += len(here)
+    return np.concatenate(found)
+
+
+def fold_of(log: Interactions, folds: int) -> NDArray[np.int8]:
     """Returns (n,) fold of each row: by unit where units repeat (a unit's rows stay together), else by stretch of
     time."""
-    count = np.bincount(log.unit_number)
+    n, count = len(log), counted(numbered(log.unit)[1])
     if len(count) >= 10 * folds and count.max() > 1:
-        return (log.unit % np.uint64(folds)).astype(np.int64)
-    fold = np.empty(len(log), np.int64)
-    fold[np.argsort(log.at, kind="stable")] = np.arange(len(log)) * folds // len(log)
+        return column(n, lambda rows: log.unit[rows] % np.uint64(folds), np.int8)
+    stretch = column(n, lambda rows: np.arange(rows.start, rows.stop) * folds // n, np.int8)
+    if rising(log.at):
+        return stretch
+    fold = np.empty(n, np.int8)
+    fold[np.argsort(log.at, kind="stable")] = stretch
     return fold
 
 
 def quality(log: Interactions, predicted: Floats) -> dict[str, float]:
     """Out of fold: r2 (0 is no better than the mean), and mean prediction beside mean reward (calibration at large)."""
-    q = predicted[np.arange(len(log)), log.chosen].astype(np.float64)
-    total = float(np.square(log.reward - log.reward.mean()).sum())
-    r2 = 1 - float(np.square(log.reward - q).sum()) / total if total > 0 else 0.0
-    return {"r2": r2, "mean_predicted": float(q.mean()), "mean_reward": float(log.reward.mean())}
+    q, middle = of_drawn(log, predicted), mean(log.reward)
+    spread = squares(log.reward, middle)
+    r2 = 1 - total(len(log), lambda rows: np.square(log.reward[rows] - q[rows])) / spread if spread > 0 else 0.0
+    return {"r2": r2, "mean_predicted": mean(q), "mean_reward": middle}
+
+
+def of_drawn(log: Interactions, predicted: Floats) -> F64:
+    """Returns (n,) q̂ of the arms that were drawn."""
+
+    def of(rows: slice) -> Floats:
+        chosen = log.chosen[rows]
+        return np.asarray(predicted[rows][np.arange(len(chosen)), chosen])
+
+    return column(len(log), of)
 
 
 def _columns(part: Interactions, arms: F64, bases: F64, project: F64) -> F64:

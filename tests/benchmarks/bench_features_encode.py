@@ -66,6 +66,8 @@ def interactions(contexts):
     chosen = rng.integers(ARMS, size=n)
     return pl.DataFrame(
         {
+            "event_id": [f"e{k}" for k in range(n)],
+            "role": ["champion"] * n,
             "context": texts,
             "arms": [arms] * n,
             "arm_context": ["[]"] * n,

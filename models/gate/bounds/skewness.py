@@ -18,6 +18,7 @@ from math import inf, sqrt
 import numpy as np
 
 from croupier.features.batch import F64, I64
+from croupier.features.encoded.columns import by_number, mean, total
 from croupier.models.gate.bounds.steadied import NO_SPREAD, carried_by
 from croupier.models.ope.estimators import Moments
 
@@ -31,14 +32,17 @@ def skewness(values: F64, divergence: F64, reward: F64, moments: Moments, unit: 
     they do in the moments' variance."""
     if moments.n < 2 or moments.m2 <= 0.0:
         return 0.0
-    apart = values - values.mean()
-    together = apart if unit is None else np.bincount(unit, weights=apart)
-    found = float((together * together * together).sum()) / moments.n
-    away = reward - reward.mean()
-    foretold = float(divergence[:, 2].mean()) * float((away * away * away).mean())
+    middle = mean(values)
+    found = cubes(values, middle) if unit is None else cubes(by_number(unit, values, middle))
+    foretold = mean(divergence[:, 2]) * cubes(reward, mean(reward)) / len(reward)
     carried = carried_by(values, divergence)
-    third = (carried * found + PRIOR_ROWS * foretold) / (carried + PRIOR_ROWS)
+    third = (carried * found / moments.n + PRIOR_ROWS * foretold) / (carried + PRIOR_ROWS)
     return float(third / moments.variance**1.5)
+
+
+def cubes(values: F64, about: float = 0.0) -> float:
+    """Returns Σ (v − about)³."""
+    return total(len(values), lambda rows: (values[rows] - about) ** 3)
 
 
 def lower(moments: Moments, skew: float, z: float, *, lowered: bool) -> float:

@@ -16,6 +16,7 @@ from math import inf
 import numpy as np
 
 from croupier.features.batch import F64, I64, Interactions
+from croupier.features.encoded.columns import column, mean, squares
 from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.models.ope.estimators import Moments, effective_sample_size, jackknife_effect
 
@@ -67,8 +68,8 @@ def steadied(values: F64, divergence: F64, reward: F64, unit: I64 | None = None)
     moments = Moments.of(values)
     if moments.n < 2:
         return moments
-    second, carried = float(divergence[:, 0].mean()), carried_by(values, divergence)
-    prior = second * float(reward.var())
+    second, carried = mean(divergence[:, 0]), carried_by(values, divergence)
+    prior = second * squares(reward, mean(reward)) / len(reward)
     variance = (carried * moments.variance + PRIOR_ROWS * prior) / (carried + PRIOR_ROWS)
     return by_unit(replace(moments, m2=float(variance) * (moments.n - 1)), values, unit)
 
@@ -77,9 +78,10 @@ def carried_by(values: F64, divergence: F64) -> float:
     """How many rows carry the variance of these values: (Σ c)² / Σ c² with c the squared deviations, or the same of the
     weights as the pmfs foretell it, n mean(D₂)² / mean(D₄), whichever is less. A handful where a few rounds dominate,
     or could; thousands where none does."""
-    second, fourth = divergence[:, :2].mean(axis=0)
-    foretold = len(values) * float(second * second / fourth) if fourth > 0 else inf
-    return min(effective_sample_size(np.square(values - values.mean())), foretold)
+    second, fourth, middle = mean(divergence[:, 0]), mean(divergence[:, 1]), mean(values)
+    foretold = len(values) * (second * second / fourth) if fourth > 0 else inf
+    apart = column(len(values), lambda rows: np.square(values[rows] - middle))
+    return min(effective_sample_size(apart), foretold)
 
 
 def by_unit(moments: Moments, values: F64, unit: I64 | None) -> Moments:

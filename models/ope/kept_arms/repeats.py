@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from croupier.features.batch import I64, Interactions
+from croupier.features.encoded.columns import column, places
 from croupier.features.encoded.on_disk import blocks, zeros
 from croupier.features.quality.repeated_draws import Repeats
 
+ROWS = 8192  # are looked at together
 UNITS_ROWS = 250_000  # about so many rows are put in the order of their units together
 ENOUGH, MOST_ROWS = 20_000, 1_000_000  # units that come again, and rows: more would not say more
 
@@ -22,22 +24,28 @@ ENOUGH, MOST_ROWS = 20_000, 1_000_000  # units that come again, and rows: more w
 def repeats(log: Interactions) -> Repeats:
     """What the units of one log that come again say. Of a long log some units are asked at a time."""
     parts = np.uint64(max(1, -(-len(log) // UNITS_ROWS)))
-    asked = (np.flatnonzero(log.unit % parts == part) for part in range(int(parts)))
-    return sum((_repeats(log, rows) for rows in asked), Repeats())
+
+    def asked(part: int) -> I64:
+        return places(len(log), lambda rows: log.unit[rows] % parts == part)
+
+    drawn = column(len(log), lambda rows: log[rows].shown[0], np.int64)
+    return sum((_repeats(log, drawn, asked(part)) for part in range(int(parts))), Repeats())
 
 
-def _repeats(log: Interactions, rows: NDArray[np.intp]) -> Repeats:
-    """What the units of these rows say, where they are all rows of these units."""
+def _repeats(log: Interactions, drawn: I64, rows: NDArray[np.intp]) -> Repeats:
+    """What the units of these rows say, where they are all rows of these units; `drawn` (n,) are the arms drawn."""
     unit = log.unit[rows]
     order = np.lexsort((log.at[rows], unit))
     again = unit[order][1:] == unit[order][:-1]
     before, here = rows[order[:-1][again]], rows[order[1:][again]]
     if len(here) == 0:
         return Repeats()
+    inorder = np.argsort(here)  # so that what is read lies together
+    before, here = drawn[before[inorder]], here[inorder]
     p, hit = zeros((len(here),)), zeros((len(here),), np.bool_)
-    for block in blocks(len(here)):
-        old, new = before[block], here[block]
-        same = (log.batch.arm[new] == log.batch.arm[old, log.chosen[old]][:, None]) & log.batch.mask[new]
+    for block in blocks(len(here), ROWS):
+        new = here[block]
+        same = (log.batch.arm[new] == before[block][:, None]) & log.batch.mask[new]
         p[block] = np.where(same, log.pmf[new], 0.0).sum(axis=1)
         hit[block] = same[np.arange(len(new)), log.chosen[new]]
     return Repeats.of(p, hit, log.unit[here])

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from croupier.features.batch import F64, I64
+from croupier.features.batch import F64
+from croupier.features.encoded.labels import RowLabels
 from croupier.features.utc import DAY
 from croupier.models.gate.bounds.steadied import steadied
 from croupier.models.gate.evaluation import Court
@@ -57,7 +57,7 @@ class SlateCourt(Court):
             divergence=spread,
             self_test=self.self_test,
             unsupported=report.unsupported,
-            unit=self._unit,
+            unit=self.unit,
             second=snrips,
             leak=self.leak.p,
             agreement=min(1.0, 2.0 * min(rows.p, down)),
@@ -84,17 +84,13 @@ class SlateCourt(Court):
         said = f"by the self-normalised pseudoinverse, on {len(self.opinion):,} slates that the champion logged"
         return replace(found, second=lift, says={**found.says, OPINION: said})
 
-    @property
-    def _unit(self) -> I64:
-        return self.slates.rounds.unit_number
-
     def _guarded(self, seen: SlateRounds, spread: F64) -> dict[str, Moments]:
         """Each guardrail's lift a slate, by self-normalised reward-interaction IPS."""
         found = {}
         for kind, values in self.guardrails.items():
             own = self.slates.slates.spread(values)
             lift = snrips(replace(seen, reward=own)) - snrips(replace(self.base, reward=own))
-            found[kind] = steadied(unthinned(lift, seen.thinning), spread, own.sum(axis=1), self._unit)
+            found[kind] = steadied(unthinned(lift, seen.thinning), spread, own.sum(axis=1), self.unit)
         return found
 
     def _unseen(self, seen: SlateRounds) -> Unseen | None:
@@ -133,13 +129,13 @@ class SlateCourt(Court):
         """Where the lift comes from: for people, not for the verdict."""
         lift, rounds = unthinned(cascade_dr(seen) - cascade_dr(self.base), seen.thinning), self.slates.rounds
         first = self.slates.slates.first
-        segments = {name: pl.Series(labels)[first] for name, labels in self.segments.items()}
+        segments = {name: RowLabels.of(labels)[first] for name, labels in self.segments.items()}
         return {
             "time": diagnostics.over_time(lift, rounds.at),
             "segments": diagnostics.by_segment(lift, segments),
             "arms": diagnostics.by_arm(self.log, pmf, self.champion_pmf),
-            "curve": as_it_grew(lift, spread, rounds, alpha=self.alpha),
-            "design_effect": estimators.jackknife_effect(lift, self._unit),
+            "curve": as_it_grew(lift, spread, rounds, self.unit, alpha=self.alpha),
+            "design_effect": estimators.jackknife_effect(lift, self.unit),
         }
 
 

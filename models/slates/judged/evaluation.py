@@ -9,13 +9,12 @@
 So a policy is judged by what its pages earn, those lower down included, which change with what stands above them.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-import polars as pl
-
 from croupier.features.batch import F64, I64, Interactions
+from croupier.features.encoded.labels import RowLabels
 from croupier.features.schema import CANDIDATE, CHAMPION
 from croupier.features.spec import GateSpec
 from croupier.models.gate import evaluation as by_decision
@@ -84,7 +83,7 @@ def _by_slate(
     guardrails: Mapping[str, F64] | None = None,
     asked: Asked | None = None,
     alpha: float | None = None,
-    segments: Mapping[str, Sequence[str]] | None = None,
+    segments: Mapping[str, diagnostics.Labelled] | None = None,
     limits: Limiting = None,
     born: I64 | None = None,  # noqa: ARG001 - the parts of arms' ages sum to a lift of decisions
 ) -> Evaluation:
@@ -96,6 +95,7 @@ def _by_slate(
     test, leak = propensity(log, slates.slates, often=told.often), leaks.tested(log)
     seen = {name: slates.seen(pmf) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     court = SlateCourt(
+        unit=slates.rounds.unit_number,
         predicted=slates.predicted,
         champion=seen[champion].whole,
         champion_pmf=pmfs[champion],
@@ -146,7 +146,7 @@ def _evaluation(
         judged_share=court.asked.judged_share,
         looks=court.gate.looks,
         reward_model=quality(earned, court.predicted),
-        log=diagnostics.of_log(earned, court.predicted),
+        log=diagnostics.of_log(earned, court.predicted, units=int(court.unit.max()) + 1),
         policies=reports,
         failed=failed,
         slates={"slots": slates.k, "decisions": len(court.log), "left_out": left_out},
@@ -179,7 +179,7 @@ def _any_slate_better(
 
 
 def _of_slates(
-    whole: Interactions, guardrails: Mapping[str, F64], asked: Asked, segments: Mapping[str, Sequence[str]]
+    whole: Interactions, guardrails: Mapping[str, F64], asked: Asked, segments: Mapping[str, diagnostics.Labelled]
 ) -> dict[str, Any]:
     """What is asked, of the rows that are in whole slates alone."""
     assert whole.slate is not None
@@ -188,7 +188,7 @@ def _of_slates(
         "log": whole[rows],
         "guardrails": {kind: values[rows] for kind, values in guardrails.items()},
         "asked": asked if asked.late is None else replace(asked, late=asked.late[rows]),
-        "segments": {name: pl.Series(labels)[rows] for name, labels in segments.items()},
+        "segments": {name: RowLabels.of(labels)[rows] for name, labels in segments.items()},
     }
 
 
@@ -204,7 +204,7 @@ def _report(role: str, slates: JudgedSlates, seen: SlateRounds, pmf: F64, alpha:
     bounds = asymptotic_cs(moments, alpha=alpha / 2)
     intervals = {name: diagnostics.interval(f(seen), seen.thinning, alpha) for name, f in SHOWN.items()}
     intervals["dr"] = {"value": float(values["dr"].mean()), "lower": bounds.lower, "upper": bounds.upper}
-    weight = whole.weight * whole.thinning
+    weight = whole.kept_weight
     return PolicyReport(
         role=role,
         estimates={name: float(each.mean()) for name, each in values.items()},

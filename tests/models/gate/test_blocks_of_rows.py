@@ -93,7 +93,9 @@ def differences(a, b, path=""):
 
 
 @pytest.mark.medium
-def test_a_verdict_is_the_same_in_blocks_and_on_disk(log, monkeypatch):
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_verdict_is_the_same_in_blocks_and_on_disk(log, monkeypatch, ordered):
+    log = log if ordered else log[np.random.default_rng(1).permutation(N)]
     expected = judged(log)
     assert expected["policies"]["leans"]["lift"]["value"] > 0.05
     segments = expected["policies"]["leans"]["details"]["segments"]
