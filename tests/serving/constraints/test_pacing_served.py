@@ -53,6 +53,19 @@ def test_24_days_with_a_shock_are_held_to_what_is_declared():
     assert found["throttled_share"] < found["reward_share_of_best_multiplier"] - 0.05
 
 
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+def test_whom_offers_suit_is_shown_them_alike_after_50_000_decisions():
+    """The groups' tastes differ, and so little is explored that rewards over probabilities alone say nothing: a price
+    by them left 9 points between the groups."""
+    run = paced.served(26, 1, toml=OPPORTUNITY)
+    found = run.kept(after=50_000)
+    assert len(run.arms) - 50_000 > 3_000
+    assert found["opportunity_gap"] < TOLERANCE + 0.01
+    assert found["floor_share"] > FLOOR - 0.01
+    assert run.spent.sum(axis=1).max() <= pacing.BUDGET
+
+
 @pytest.mark.slow
 def test_a_day_is_served_with_prices_that_move(tmp_path):
     """The first day: the budget is held to the unit, and spent, at a price that was found within the day."""
