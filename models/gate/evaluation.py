@@ -89,7 +89,6 @@ def evaluate(
     pmfs, failed = served(policies, log, floor, champion, limits)
     rounds = {name: rounds_of(log, pmf, predicted) for name, pmf in (pmfs | {LOGGING: log.pmf}).items()}
     asked = asked or Asked(quality_passed=quality_passed)
-    test, leak = self_tests.propensity(log, often=asked.often), leaks.tested(log)
     court = Court(
         log=log,
         predicted=predicted,
@@ -98,8 +97,8 @@ def evaluate(
         champion_pmf=pmfs[champion],
         gate=gate,
         alpha=(gate.alpha if alpha is None else alpha) / max(1, len(policies) - 1),
-        self_test=test,
-        leak=leak,
+        self_test=self_tests.propensity(log, often=asked.often),
+        leak=leaks.tested(log),
         guardrails=guardrails or {},
         asked=asked,
         segments=segments or {},
@@ -115,9 +114,9 @@ def evaluate(
         rows=len(log),
         floor=floor,
         alpha=court.alpha,
-        self_test=test,
-        leak=leak.p,
-        suspect=leak.suspect,
+        self_test=court.self_test,
+        leak=court.leak.p,
+        suspect=court.leak.suspect,
         judged_share=court.asked.judged_share,
         looks=gate.looks,
         reward_model=quality(log, predicted),
@@ -281,9 +280,8 @@ def served(
 def _report(log: Interactions, unit: I64, rounds: Rounds, pmf: F64, *, role: str, alpha: float) -> PolicyReport:
     weight, value = rounds.kept_weight, estimators.unthinned(estimators.dr(rounds), rounds.thinning)
     bounds = asymptotic_cs(steadied(value, divergence(log, pmf), log.reward, unit), alpha=alpha / 2)
-    intervals = diagnostics.estimators(rounds, alpha) | {
-        "dr": {"value": mean(value), "lower": bounds.lower, "upper": bounds.upper}
-    }
+    intervals = diagnostics.estimators(rounds, alpha)
+    intervals["dr"] = {"value": mean(value), "lower": bounds.lower, "upper": bounds.upper}
     group = diagnostics.arm_groups(log.batch.catalogue)
     if group is not None:
         wanted, drawn = of_groups(log, pmf, group)
