@@ -176,8 +176,8 @@ def _store_quarantined(w: Workspace, broken: pl.DataFrame, waiting: Collection[s
         quarantine.note(w.store, hour, of.get(hour, broken), now=to_us(now))
     for hour, rows in of.items():
         if rows["state"][0] == quarantine.HELD:
-            start = from_us(hour_start(hour))
-            join_interval(w.store, w.spec.reward, start=start, end=start + timedelta(hours=1), now=now)
+            start, most = from_us(hour_start(hour)), w.settings.join_rows
+            join_interval(w.store, w.spec.reward, start=start, end=start + timedelta(hours=1), now=now, most=most)
 
 
 def encode(app: str, start: str, end: str) -> dict[str, Any]:

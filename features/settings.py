@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+JOIN_ROWS = 1_000_000
 APP_NAME = r"^[a-z][a-z0-9_]*$"  # also of a folder, and of a part of Triton's names
 
 
@@ -48,6 +49,9 @@ class Settings(BaseSettings):
     )
     ray: str = Field(
         "", description="with engine ray, the cluster's address; auto: this machine's; empty: one for the run"
+    )
+    join_rows: int = Field(
+        JOIN_ROWS, ge=0, description="decisions of an hour beyond which it is joined in shards of so many; 0: never"
     )
     notifier: str = Field(
         "", description="JSON: whom the DAG monitor tells of an alarm, Airflow notifiers by class, with their arguments"

@@ -30,7 +30,7 @@ def restate(app: str) -> dict[str, Any]:
     """Joins again the hours joined before that late events, or closed windows, have changed since: joined again, as new
     versions."""
     w = Workspace.open(app)
-    return {"hours": restate_hours(w.store, w.spec.reward, now=clock.now())}
+    return {"hours": restate_hours(w.store, w.spec.reward, now=clock.now(), most=w.settings.join_rows)}
 
 
 def retain(app: str) -> dict[str, int]:
@@ -39,7 +39,8 @@ def retain(app: str) -> dict[str, int]:
     w, now = Workspace.open(app), clock.now()
     spool, host = w.spool(), w.settings.host
     try:
-        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=w.with_rows)
+        most = w.settings.join_rows
+        privacy.finish(w.store, spool, w.spec.reward, host=host, now=now, reports=w.with_rows, most=most)
         merged = merge(w.store, now=to_us(now))
         days, window = w.settings.retention_days, room.retry_window(w.spec)
         return privacy.retain(w.store, spool, days=days, now=now, window=window) | {"merged": merged["made"]}

@@ -7,24 +7,28 @@ store that keeps old versions of objects (S3 versioning) must be told to expire 
 """
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import orjson
 import polars as pl
 import pyarrow as pa
 
+from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_hours
+from croupier.features.interactions.joins import scratch
 from croupier.features.interactions.versions import Version
 from croupier.features.log import deferred
 from croupier.features.log.room import RETRY, make_room
 from croupier.features.log.ship import KEPT, ship, to_parquet
-from croupier.features.log.shipped import open_log, rewritten
+from croupier.features.log.shipped import ShippedLog, open_log, rewritten
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind
+from croupier.features.settings import JOIN_ROWS
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
@@ -32,6 +36,8 @@ from croupier.features.store.parquet import table_of
 from croupier.features.store.partitions import HOURLY, LOGGED, by_hour, keys_between, versions_of
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import DAY, hour_start, to_us
+
+Joins = Callable[[ShippedLog, list[str]], Account]
 
 
 @dataclass(frozen=True)
@@ -52,18 +58,18 @@ def forget(
     host: str,
     now: datetime,
     reports: Sequence[Path] = (),
+    most: int = JOIN_ROWS,
 ) -> Forgotten:
-    """Deletes every row of a unit; `unit_id` is the hash that the log holds. Safe to repeat; after a crash, `finish` or
-    call it again.
+    """Deletes every row of a unit; `unit_id` is the hash that the log holds; `most`: see join_hours. Safe to repeat;
+    after a crash, `finish` or call it again.
 
     On one host several take turns."""
+    join = partial(join_hours, spec=spec, now=now, most=most)
     with alone(spool.path.with_name(f"{spool.path.name}.forget")):
-        return _forget(store, spool, spec, unit_id=unit_id, host=host, now=now, reports=reports)
+        return _forget(store, spool, join, unit_id=unit_id, host=host, reports=reports)
 
 
-def _forget(
-    store: Store, spool: Spool, spec: RewardSpec, *, unit_id: str, host: str, now: datetime, reports: Sequence[Path]
-) -> Forgotten:
+def _forget(store: Store, spool: Spool, join: Joins, *, unit_id: str, host: str, reports: Sequence[Path]) -> Forgotten:
     """Decisions in the store go last of all rows, since they are how the unit's rewards are found."""
     ship(spool, store, host=host)  # so that spool and store hold the same rows of it
     unfinished = spool.noted("forgetting") is not None
@@ -80,7 +86,7 @@ def _forget(
         known = {*logged, *(key for others in keys.values() for key in others)}
         later = {key for kind in LOGGED for key in store.list(layout.log_of(kind))} - known
         objects += sum(_rewrite(store, key, secrets) for key in later)  # merged meanwhile
-    hours = _restate(store, spec, secrets, now)
+    hours = _restate(store, join, secrets)
     done = (layout.LOG, layout.INTERACTIONS, layout.FEATURES)
     elsewhere = [key for key in store.list("") if key.endswith(layout.PARQUET) and not key.startswith(done)]
     objects += sum(_rewrite(store, key, secrets) for key in elsewhere)
@@ -94,11 +100,18 @@ def _forget(
 
 
 def finish(
-    store: Store, spool: Spool, spec: RewardSpec, *, host: str, now: datetime, reports: Sequence[Path] = ()
+    store: Store,
+    spool: Spool,
+    spec: RewardSpec,
+    *,
+    host: str,
+    now: datetime,
+    reports: Sequence[Path] = (),
+    most: int = JOIN_ROWS,
 ) -> None:
     """Ends a `forget` that died half-way on this host, if there is one."""
     if unit_id := spool.noted("forgetting"):
-        forget(store, spool, spec, unit_id=str(unit_id), host=host, now=now, reports=reports)
+        forget(store, spool, spec, unit_id=str(unit_id), host=host, now=now, reports=reports, most=most)
 
 
 def expire(store: Store, *, days: int, now: datetime) -> list[str]:
@@ -117,6 +130,7 @@ def retain(store: Store, spool: Spool, *, days: int, now: datetime, window: int 
     kept = min(days * DAY, KEPT)
     deferred.expire(spool, to_us(now) - kept)  # long after whoever deferred them has given them up
     rows = make_room(spool, store, window=window, now=to_us(now), kept=kept)
+    scratch.sweep(store, now=to_us(now))
     return {"spool_rows": rows, "objects": len(expire(store, days=days, now=now))}
 
 
@@ -154,7 +168,7 @@ def _mentions(raw: str, secrets: Iterable[str]) -> bool:
     return bool(raw) and any(secret in raw for secret in secrets)
 
 
-def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) -> list[str]:
+def _restate(store: Store, join: Joins, secrets: list[str]) -> list[str]:
     """Joins the unit's hours again, and deletes every older version of their rows, and the figures that were made of
     them: they hold the unit, or what only it had."""
     hours, joined = [], by_hour(store.list(layout.INTERACTIONS))
@@ -162,7 +176,7 @@ def _restate(store: Store, spec: RewardSpec, secrets: list[str], now: datetime) 
     with open_log(store) as log:
         for hour, keys in joined.items():
             if any(_holds(store, key, secrets) for key in keys):
-                join_hours(log, [hour], spec, now=now)
+                join(log, [hour])
                 newest = Version.load(store, versions_of(store, hour)[-1])
                 for key in (set(keys) - {newest.data, newest.late}).union(figures.get(hour, ())):
                     store.delete(key)

@@ -23,6 +23,7 @@ from croupier.features.log.index.lookup import decided, rewards_about
 from croupier.features.log.shipped import EVENT, ShippedLog, neighbours, open_log
 from croupier.features.log.spool_rows import KINDS
 from croupier.features.reward import window_us
+from croupier.features.settings import JOIN_ROWS
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.partitions import log_objects, versions, versions_between, versions_of
@@ -32,8 +33,9 @@ from croupier.features.utc import HOUR, hour_name, hour_start, to_us
 ROWS_CHANGED = {"rows_added", "rows_removed", "rewards_changed"}  # the rest of `changed` is the account alone
 
 
-def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
-    """Joins again every hour that was joined before and that new events, or time, have changed. Returns these hours.
+def restate(store: Store, spec: RewardSpec, *, now: datetime, most: int = JOIN_ROWS) -> list[str]:
+    """Joins again every hour that was joined before and that new events, or time, have changed; `most`: see join_hours.
+    Returns these hours.
 
     Safe to repeat and to run twice at once; raises LogRewritten (call again). An hour that was never joined is left to
     the run of its own interval."""
@@ -49,7 +51,7 @@ def restate(store: Store, spec: RewardSpec, *, now: datetime) -> list[str]:
         recent = versions_between(store, open_since, to_us(now))
         touched |= {hour for hour in recent if hour_start(hour) >= open_since and _immature(store, recent[hour][-1])}
         joined = {hour: keys for hour in sorted(touched) if (keys := recent.get(hour) or versions_of(store, hour))}
-        join_hours(log, list(joined), spec, now=now)
+        join_hours(log, list(joined), spec, now=now, most=most)
     with suppress(Conflict):  # another call was quicker; what it has not seen, the next one will
         ledger.write(store, now=to_us(now), new=new)
         for key in seen:

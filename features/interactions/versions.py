@@ -9,7 +9,8 @@ consecutive ones, never a mixture.
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,11 +23,15 @@ import polars as pl
 
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions.account import Account
-from croupier.features.log.shipped import LogRewritten, ShippedLog, read_rows
+from croupier.features.log.index.shard import Shard
+from croupier.features.log.shipped import LogRewritten, ShippedLog, read_rows, scan_rows
 from croupier.features.store import layout
+from croupier.features.store.folders import opened
 from croupier.features.store.partitions import versions_between, versions_of
 from croupier.features.store.storage import AlreadyExists, Store
 from croupier.features.utc import HOUR, hour_start, to_us
+
+ROWS = 250_000  # of two versions that are compared in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,35 +109,50 @@ def commit(
 ) -> Version:
     """Makes this, which came of `log`, the newest version of the hour, unless the newest says the same already. Raises
     LogRewritten."""
-    store = log.store
+    files = _encoded(data, late)
+    return publish(log, hour, data.lazy(), files, rows=len(data), account=account, joined_at=joined_at)
+
+
+def publish(
+    log: ShippedLog,
+    hour: str,
+    data: pl.LazyFrame,
+    files: Mapping[str, bytes | Path],
+    *,
+    rows: int,
+    account: Account,
+    joined_at: int,
+) -> Version:
+    """`commit` of rows that need not stand in memory: `files` are the Parquet of `data`, and of late rewards, by the
+    end of their keys. Raises LogRewritten."""
+    store, digests = log.store, {suffix: digest(raw) for suffix, raw in files.items()}
     while True:
         found = versions_of(store, hour)
         old = Version.load(store, found[-1]) if found else None
         number = old.version + 1 if old else 1
-        encoded = _encoded(data, late).items()
-        files = {layout.version_rows(hour, number, _digest(raw), suffix): raw for suffix, raw in encoded}
-        names = list(files)
-        if old and Account.from_dict(old.account) == account and _same(store, old, data, names):
+        named = {layout.version_rows(hour, number, digests[suffix], suffix): raw for suffix, raw in files.items()}
+        names = list(named)
+        if old and Account.from_dict(old.account) == account and _same(store, old, data, rows, names):
             return old
-        for key, raw in files.items():
+        for key, raw in named.items():
             with suppress(AlreadyExists):
                 store.create(key, raw)
         version = Version(
             hour=hour,
             version=number,
             joined_at=joined_at,
-            rows=len(data),
+            rows=rows,
             data=names[0],
             late=names[1] if len(names) > 1 else "",
             account=account.to_dict(),
-            changed=_changed(store, old, data, account),
+            changed=_changed(store, old, data, rows, account),
         )
         try:
             store.create(version.key, orjson.dumps(asdict(version), option=orjson.OPT_INDENT_2))
         except AlreadyExists:
             continue  # another join made this version: compare with it
         if not log.is_as_read():
-            for key in (version.key, *files):
+            for key in (version.key, *named):
                 store.delete(key)
             raise LogRewritten(f"{version.key}: a unit was forgotten meanwhile; join again")
         return version
@@ -156,29 +176,48 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     return sink.getvalue()
 
 
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()[:16]
+def digest(raw: bytes | Path) -> str:
+    """Sixteen hex digits of the SHA-256 of some rows as Parquet, which are part of their key."""
+    hashed = hashlib.sha256()
+    with opened(raw) as file:
+        while some := file.read(1 << 20):
+            hashed.update(some)
+    return hashed.hexdigest()[:16]
 
 
-def _same(store: Store, old: Version, data: pl.DataFrame, names: list[str]) -> bool:
+def _same(store: Store, old: Version, data: pl.LazyFrame, rows: int, names: list[str]) -> bool:
     """Equal digests, or, where another version of the Parquet writer made the old one, equal rows."""
-    digest = layout.digest_of(names[0])
-    return layout.digest_of(old.data) == digest or (old.rows == len(data) and _rows(store, old).equals(data))
+    if layout.digest_of(old.data) == layout.digest_of(names[0]):
+        return True
+    if old.rows != rows:
+        return False
+    with fetched(store, [old.data]) as paths:
+        before = scan_rows(paths, empty().schema)
+        return all(_slice(before, at).equals(_slice(data, at)) for at in range(0, rows, ROWS))
 
 
-def _rows(store: Store, version: Version) -> pl.DataFrame:
-    with fetched(store, [version.data]) as paths:
-        return read_rows(paths, empty().schema)
+def _slice(data: pl.LazyFrame, at: int) -> pl.DataFrame:
+    return data.slice(at, ROWS).collect()
 
 
-def _changed(store: Store, old: Version | None, data: pl.DataFrame, account: Account) -> dict[str, int]:
+def _changed(store: Store, old: Version | None, data: pl.LazyFrame, rows: int, account: Account) -> dict[str, int]:
     if old is None:
         return {}
-    before = _rows(store, old).select("event_id", old_reward="reward")
-    both = data.select("event_id", "reward").join(before, on="event_id")
-    rows = {
-        "rows_added": len(data) - len(both), "rows_removed": len(before) - len(both),
+    counts = {name: count - old.account.get(name, 0) for name, count in account.to_dict().items()}
+    with fetched(store, [old.data]) as paths:
+        before = scan_rows(paths, empty().schema).select("event_id", old_reward="reward")
+        of = 1 + max(rows, old.rows) // ROWS
+        shards = (Shard(number, of).holds() for number in range(of))
+        found = Counter[str]()
+        for holds in shards:
+            found.update(_rows_changed(before.filter(holds).collect(), data.filter(holds)))
+    return {name: change for name, change in (dict(found) | counts).items() if change}
+
+
+def _rows_changed(before: pl.DataFrame, data: pl.LazyFrame) -> dict[str, int]:
+    now = data.select("event_id", "reward").collect()
+    both = now.join(before, on="event_id")
+    return {
+        "rows_added": len(now) - len(both), "rows_removed": len(before) - len(both),
         "rewards_changed": int((both["reward"] != both["old_reward"]).sum()),
     }  # fmt: skip
-    counts = {name: count - old.account.get(name, 0) for name, count in account.to_dict().items()}
-    return {name: change for name, change in (rows | counts).items() if change}

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from croupier.features.arrow import DECISIONS
+from croupier.features.log.index.shard import Shard
 from croupier.features.schema import ADDED
 from croupier.features.store import layout, log_layout
 from croupier.features.store.partitions import log_between
@@ -28,6 +29,8 @@ REWARD = pl.Schema({"event_id": pl.String, "at": pl.Int64, "kind": pl.String, "v
 REJECTED = pl.Schema({"kind": pl.String, "field": pl.String, "raw": pl.String, "reason": pl.String, "at": pl.Int64})
 HOST = b"croupier.host"  # in the metadata of an object: the name of the host that shipped it
 DECISION = pl.Schema(DECISIONS)  # not of an empty table, for which pyarrow imports pandas
+PLACE = "place"  # a column: the row's number in all that was read, before a shard of it was taken
+PLACED = pl.Schema({**DECISION, PLACE: pl.get_index_type()})
 
 
 class LogRewritten(StoreError):
@@ -38,11 +41,12 @@ class LogRewritten(StoreError):
 @dataclass(frozen=True)
 class ShippedLog:
     """Its objects are listed when an hour is first asked for, and fetched when they are read: both for the hours that
-    are asked for alone. `epoch`: see `rewritten`."""
+    are asked for alone. `epoch`: see `rewritten`. Of a `shard` no other rows are read, while `rows` counts all."""
 
     store: Store
     folder: Path
     epoch: str | None
+    shard: Shard | None = None
     _listed: list[tuple[str, int, int]] = field(default_factory=list)
     _objects: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
@@ -91,7 +95,8 @@ class ShippedLog:
     def read_objects(self, keys: list[str], schema: pl.Schema) -> pl.DataFrame:
         """Reads these objects of the store into one frame."""
         try:
-            return read_rows(self.store.fetch(keys, self.folder), schema)
+            found = scan_rows(self.store.fetch(keys, self.folder), schema)
+            return (found if self.shard is None else self.shard.rows(found, schema)).collect()
         except (KeyError, FileNotFoundError) as error:
             raise LogRewritten(f"{error}: an object of the log is gone, since it was listed; read again") from error
 
@@ -130,9 +135,13 @@ def scan_rows(paths: list[Path], schema: pl.Schema) -> pl.LazyFrame:
         return pl.LazyFrame(schema=schema)
     later = [name for name in ADDED if name in schema]
     found = pl.scan_parquet(
-        paths, schema=schema, extra_columns="ignore", missing_columns="insert" if later else "raise"
+        paths,
+        schema=pl.Schema({name: kind for name, kind in schema.items() if name != PLACE}),
+        extra_columns="ignore",
+        missing_columns="insert" if later else "raise",
+        row_index_name=PLACE if PLACE in schema else None,
     )
-    return found.with_columns(pl.col(name).fill_null(ADDED[name]) for name in later)
+    return found.with_columns(pl.col(name).fill_null(ADDED[name]) for name in later).select(schema.names())
 
 
 def batches(path: Path, schema: pl.Schema, rows: int) -> Iterator[pl.DataFrame]:

@@ -52,8 +52,8 @@ class Store(Protocol):
     def put(self, key: str, data: bytes | Path) -> None:
         """Writes `data`, or what a file holds, under `key`, in place of what was there."""
 
-    def create(self, key: str, data: bytes) -> None:
-        """Writes `data` under `key`. Raises AlreadyExists where something is there."""
+    def create(self, key: str, data: bytes | Path) -> None:
+        """Writes `data`, or what a file holds, under `key`. Raises AlreadyExists where something is there."""
 
     def read(self, key: str) -> tuple[bytes, str | None]:
         """Returns the data and its version; (b"", None) where there is none."""
@@ -109,7 +109,7 @@ class FolderStore:
         """Writes the file whole or not at all, and syncs it."""
         self._write(key, data, os.replace)
 
-    def create(self, key: str, data: bytes) -> None:
+    def create(self, key: str, data: bytes | Path) -> None:
         """Writes the file whole or not at all. Raises AlreadyExists."""
         self._write(key, data, _link)
 
@@ -216,10 +216,10 @@ class S3Store:
         with _s3_errors(key), opened(data) as body:
             self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=body)
 
-    def create(self, key: str, data: bytes) -> None:
+    def create(self, key: str, data: bytes | Path) -> None:
         """Writes by a conditional put (If-None-Match). Raises AlreadyExists."""
-        with _s3_errors(key, refused=AlreadyExists):
-            self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, IfNoneMatch="*")
+        with _s3_errors(key, refused=AlreadyExists), opened(data) as body:
+            self._s3.put_object(Bucket=self.bucket, Key=self._full(key), Body=body, IfNoneMatch="*")
 
     def read(self, key: str) -> tuple[bytes, str | None]:
         """Returns the bytes and the ETag as the version; (b"", None) where there is no object."""

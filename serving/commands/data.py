@@ -78,8 +78,9 @@ def _forget(
     unit_id = unit if hashed else hash_unit(w.unit_key, unit)
     host = w.settings.host or socket.gethostname()
     with closing(w.spool()) as spool:
+        most = w.settings.join_rows
         done = forget_unit(
-            w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows
+            w.store, spool, w.spec.reward, unit_id=unit_id, host=host, now=clock.now(), reports=w.with_rows, most=most
         )
     if told(as_json, {"app": app, "rows": done.rows, "objects": done.objects, "hours": done.hours}):
         return

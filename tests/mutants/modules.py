@@ -1,7 +1,7 @@
 """Which module is mutated, and which fast tests have to notice: those of that module, and those of who uses it at once."""
 
 MODULES = {
-    "join": ("features/interactions/join.py", (
+    "join": ("features/interactions/joins/in_memory.py", (
         "tests/features/interactions/test_join.py", "tests/features/interactions/test_one_rule.py",
         "tests/features/interactions/test_quarantine.py", "tests/features/interactions/test_join_edges.py",
     )),

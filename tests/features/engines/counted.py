@@ -1,6 +1,7 @@
 """Jobs of the engines' tests: functions of a module, as other processes find them."""
 
 import os
+import time
 from pathlib import Path
 
 NOT_JSON = ("a tuple",)
@@ -27,3 +28,10 @@ def dies_once(job):
 def tuple_of(job):
     """What JSON cannot say as it is."""
     return (job["x"],)
+
+
+def waits(job):
+    """Says which process it is, and never ends."""
+    Path(job["folder"], f"{os.getpid()}.pid").touch()
+    while True:
+        time.sleep(60)

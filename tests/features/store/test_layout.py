@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from croupier.features.store import layout, log_layout, released
+from croupier.features.store import layout, log_layout, released, result_layout
 from croupier.features.store.storage import open_store
 
 H = "2026-09-21T14"
@@ -36,6 +36,16 @@ GIVEN = {
     "receipt": (log_layout.receipt("rewards", "f6", 1, 40), "ledger/shipped/rewards-f6-000000000001-000000000040.json"),
     "receipt_kind": (log_layout.receipt_kind("ledger/shipped/rewards-f6-000000000001-000000000040.json"), "rewards"),
     "tardy": (log_layout.tardy("2026-09-20T00", H, "f6-1-2.parquet"), "log/tardy/hour=2026-09-20T00/2026-09-21T14-f6-1-2.parquet"),
+    "results": (result_layout.results("tuning/ab12"), "results/tuning/ab12/"),
+    "result": (result_layout.result("tuning/ab12", "cc0f"), "results/tuning/ab12/cc0f.json"),
+    "features_of": ([result_layout.features_of(p) for p in ("candidates/ab12/lin_ts", "releases/000007/lin_ts")], ["ab12", ""]),
+    "tuning": (result_layout.tuning("ab12", "cc0f"), "tunings/ab12-cc0f.json"),
+    "choice": (result_layout.choice("ab12"), "choices/ab12.json"),
+    "shard_rows": (
+        result_layout.shard_rows("17-ab", H, 3, "cc0f", layout.LATE), "shards/17-ab/2026-09-21T14-0003-cc0f.late.parquet"
+    ),
+    "shards_of": (result_layout.shards_of("17-ab"), "shards/17-ab/"),
+    "shards_begun": (result_layout.shards_begun("shards/17-ab/2026-09-21T14-0003-cc0f.parquet"), 17),
     "log_hour": (log_layout.log_hour("rewards", H), "log/rewards/hour=2026-09-21T14/"),
     "log_rows": (log_layout.log_rows("f689c6e5", 1, 40), "f689c6e5-000000000001-000000000040.parquet"),
     "interactions_of": (layout.interactions_of(H), "interactions/hour=2026-09-21T14/"),
@@ -132,8 +142,9 @@ SPELLED = {
 
 
 def test_every_function_is_held_against_its_literal():
-    every = (each for part in (layout, log_layout) for each in inspect.getmembers(part, inspect.isfunction))
-    functions = {name for name, function in every if function.__module__ in (layout.__name__, log_layout.__name__)}
+    parts = {part.__name__: part for part in (layout, log_layout, result_layout)}
+    every = (each for part in parts.values() for each in inspect.getmembers(part, inspect.isfunction))
+    functions = {name for name, function in every if function.__module__ in parts}
     assert functions == set(GIVEN)
 
 

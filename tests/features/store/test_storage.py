@@ -57,6 +57,18 @@ def test_put_get_list_delete(store):
 
 
 @pytest.mark.medium
+def test_a_file_is_written_once_as_bytes_are(store, tmp_path):
+    (tmp_path / "first").write_bytes(b"one")
+    (tmp_path / "second").write_bytes(b"two")
+    store.create("a", tmp_path / "first")
+    for again in (tmp_path / "second", b"two"):
+        with pytest.raises(AlreadyExists):
+            store.create("a", again)
+    store.put("b", tmp_path / "second")
+    assert [store.get("a"), store.get("b")] == [b"one", b"two"]
+
+
+@pytest.mark.medium
 def test_what_lies_between_two_names_is_listed_and_nothing_else(store):
     for name in ("hour=01/a", "hour=02/a", "hour=02/b/c", "hour=03/a", "hour=04/a", "other"):
         store.put(f"log/{name}", b"")
