@@ -1,10 +1,11 @@
 """Who moves the prices of long-run constraints: a step of every turn, and of the watch, from the joined log.
 
 Each hour moves those of long-run means once, when it has been joined, however late; an hour that is missing moves
-nothing (models/constraints/pacing.py). The price of a day's budget is solved at each look, for what the shipped log,
-joined or not, says that is left of the day (models/constraints/day_price.py). It has a stop beside its price: each host
-leaves out arms that cost something once it has spent its part of the budget by its own account (serving/spending), and
-all hosts do where the log says that it is gone, until midnight UTC.
+nothing (models/constraints/pacing.py). Those of opportunities are solved when an hour has been joined, on requests of
+the last days (models/constraints/opportunity_price.py). The price of a day's budget is solved at
+each look, for what the shipped log, joined or not, says that is left of the day (models/constraints/day_price.py). It
+has a stop beside its price: each host leaves out arms that cost something once it has spent its part of the budget by
+its own account (serving/spending), and all hosts do where the log says that it is gone, until midnight UTC.
 """
 
 import logging
@@ -24,9 +25,10 @@ from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
 from croupier.models.constraints.multipliers import Multipliers
 from croupier.models.constraints.pacing import Controller
-from croupier.serving.constraints import conservative
+from croupier.models.exploration import PolicyFailed
+from croupier.serving.constraints import conservative, opportunities
 from croupier.serving.constraints.day_prices import PAST, solved
-from croupier.serving.constraints.measured import counted, decided, mean, of_segment, telling, used
+from croupier.serving.constraints.measured import counted, mean, of_segment, used
 from croupier.serving.constraints.recent_requests import recent_requests
 from croupier.serving.constraints.spent import spent_on
 from croupier.serving.release import bundle_store
@@ -59,7 +61,10 @@ def move(w: Workspace, *, now: datetime) -> Moved | None:
     fresh = [hour for hour in joined if hour not in kept.hours] if kept.hours else [*joined][-1:]
     prices = {name: kept.multipliers.prices.get(name, 0.0) for name in usages}
     if fresh:
+        low, high = w.spec.reward.range
         prices = _after(w, prices, usages, fresh, joined=joined, now=now)
+        edges = {"step": SHARE * (high - low), "most": MOST * (high - low)}
+        prices = opportunities.solved(w, prices, usages, now=now, **edges)
     counts = {hour: float(version.rows) for hour, version in joined.items()}
     today, prices = _of_days(w, prices, usages, counts=counts, now=now)
     new = replace(today, version=kept.multipliers.version + 1, prices=prices, allowance=kept.multipliers.allowance)
@@ -128,13 +133,12 @@ def _after(
     hours = _read(w.store, [joined[hour] for hour in sorted({*fresh, *today})])
     counts = {hour: float(version.rows) for hour, version in joined.items()}
     known = pl.concat([*hours.values()])
-    shares = {name: _share(usage, known) for name, usage in usages.items()}
-    around = {name: _around(usage, known) for name, usage in usages.items()}
+    stepped = {name: usage for name, usage in usages.items() if not usage.budget and usage.by != "opportunities"}
+    shares = {name: _share(usage, known) for name, usage in stepped.items()}
     found, (low, high) = dict(prices), w.spec.reward.range
     for hour in fresh:
-        for name, usage in usages.items():
-            at = None if usage.budget else (hours[hour], counts, shares[name], around[name])
-            excess = None if at is None else _mean_excess(usage, *at)
+        for name, usage in stepped.items():
+            excess = _mean_excess(usage, hours[hour], counts, shares[name])
             found[name] = _controller(usage, high - low).move(found[name], excess)
     return found
 
@@ -143,16 +147,8 @@ def _share(usage: Usage, rows: pl.DataFrame) -> float:
     """What a constraint's segment counts for, a decision; in shares from at most MOST_ASKED of these rows."""
     if usage.segment is None or not len(rows):
         return 1.0
-    if usage.by == "opportunities":
-        return counted(usage, of_segment(usage.segment, telling(usage, rows))) / decided(rows)
     some = rows.gather_every(1 + len(rows) // MOST_ASKED)
     return max(len(of_segment(usage.segment, some)), 1) / len(some)
-
-
-def _around(usage: Usage, rows: pl.DataFrame) -> float | None:
-    """The mean of all groups in these rows, of opportunities: an hour has too few that were rewarded. None: that of the
-    hour itself is meant, or nothing is known."""
-    return mean(usage, of_segment(usage.around, telling(usage, rows))) if usage.by == "opportunities" else None
 
 
 def _read(store: Store, versions: Sequence[Version]) -> dict[str, pl.DataFrame]:
@@ -177,16 +173,11 @@ def _controller(usage: Usage, reward: float) -> Controller:
     return Controller(step=SHARE * unit, most=MOST * unit, largest_move=SHARE * unit)
 
 
-def _mean_excess(
-    usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0, around: float | None = None
-) -> float:
-    """Usage above the limit, by what a mean hour counts for; of a segment, by its `share` of such an hour. `around`:
-    the mean of all groups; None: that of these rows."""
-    rows, limit = telling(usage, rows), usage.limit
-    mine = of_segment(usage.segment, rows)
+def _mean_excess(usage: Usage, rows: pl.DataFrame, counts: Mapping[str, float], share: float = 1.0) -> float:
+    """Usage above the limit, by what a mean hour counts for; of a segment, by its `share` of such an hour."""
+    mine, limit = of_segment(usage.segment, rows), usage.limit
     if usage.around is not None:
-        all_groups = mean(usage, of_segment(usage.around, rows)) if around is None else around
-        limit += all_groups or 0.0
+        limit += mean(usage, of_segment(usage.around, rows)) or 0.0
     return (used(usage, mine) - limit * counted(usage, mine)) / max(share * float(np.mean([*counts.values()])), 1.0)
 
 
@@ -195,7 +186,7 @@ def look(w: Workspace, *, now: datetime) -> str:
     prices that hold go on, and the log says why."""
     try:
         found = move(w, now=now)
-    except (ValueError, KeyError, OSError, StoreError) as error:
+    except (ValueError, KeyError, OSError, StoreError, PolicyFailed) as error:
         log.warning("the prices were not moved: %s", error)
         return f"prices not moved: {type(error).__name__}: {error}"[:400]
     more = conservative.look(w, now=now)

@@ -1,34 +1,41 @@
 """How constraints of many decisions stand: what the joined log used of each, and its price."""
 
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import polars as pl
 
 from croupier.features.declared.constraint import ALIKE, ConstraintSpec
 from croupier.features.known_arms import known_arms
+from croupier.features.utc import day_start, to_us
 from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
 from croupier.serving.constraints.measured import mean, of_segment
 from croupier.serving.constraints.one_standing import Standing
-from croupier.serving.constraints.spent import spent_on
+from croupier.serving.constraints.spent import READ, Overrun, decided_on, overrun, spent_on
 from croupier.serving.constraints.understood import asked
 from croupier.serving.release.safeguards import Safeguards
 
+Having = Callable[[pl.DataFrame, ConstraintSpec], Collection[int]]
 
-def long_run(w: Workspace, rows: pl.DataFrame, now: Safeguards, end: datetime) -> list[Standing]:
-    """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC."""
+
+def long_run(w: Workspace, rows: pl.DataFrame, now: Safeguards, end: datetime, having: Having) -> list[Standing]:
+    """One for each price: a constraint with a floor and a cap has two. A spend is of the day of `end`, UTC; that it was
+    overrun is told of each day of the rows, too. `having`: the releases among those of some rows with a constraint."""
     flat = Safeguards.declared(w.spec)
     prices, of = kept_multipliers.now(w.store).multipliers.prices, {one.name: one for one in w.spec.constraints}
     usages, found = flat.usages(known_arms(w)), []
     spent = spent_on(w.store, {name: usage for name, usage in usages.items() if usage.budget}, end).spent
     for name, usage in usages.items():
-        one = of[usage.constraint]
+        one, beyond = of[usage.constraint], Overrun(days={}, decisions=0)
         if one.kind in ALIKE:
             continue
         so_far: float | None
         if usage.budget:
             so_far, target, about = spent[name], f"≤ {usage.budget:g} a day", rows
+            days = _by_now(w, rows, end)
+            beyond = overrun(days, usage, having(days, one))
         else:
             about = of_segment(usage.segment, rows)
             found_mean = mean(usage, about)
@@ -44,11 +51,18 @@ def long_run(w: Workspace, rows: pl.DataFrame, now: Safeguards, end: datetime) -
                 so_far=so_far,
                 least=None,
                 most=None,
-                broken=0,
+                broken=beyond.decisions,
                 price=prices.get(name, 0.0) / (one.least or 1.0),
+                overrun=beyond.days,
             )
         )
     return found
+
+
+def _by_now(w: Workspace, rows: pl.DataFrame, end: datetime) -> pl.DataFrame:
+    """The joined decisions of the days before that of `end`, and all of that day."""
+    before = rows.select(READ.names()).cast(READ).filter(pl.col("at") < day_start(to_us(end)))
+    return pl.concat([before, decided_on(w.store, end)])
 
 
 def alike(w: Workspace, one: ConstraintSpec, now: Safeguards, rows: pl.DataFrame) -> list[Standing]:

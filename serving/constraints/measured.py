@@ -7,9 +7,11 @@ opportunities   each decision by w = 1{a ∈ G} r / π(G): whom the arms G would
 rewards         Σ usage of the arm that was shown · r: what it earned
 """
 
+import numpy as np
 import orjson
 import polars as pl
 
+from croupier.features.batch import F64
 from croupier.features.declared.segment import RequestSegment
 from croupier.models.constraints.long_run import Usage
 
@@ -38,10 +40,19 @@ def counted(usage: Usage, rows: pl.DataFrame) -> float:
     """What these decisions count for: their number, or the sum of w."""
     if usage.by != "opportunities":
         return decided(rows)
-    mine, total = telling(usage, rows), 0.0
-    for arms, pmf, reward, kept in mine.select("arms", "pmf", "reward", "pass_probability").iter_rows():
-        total += reward / kept / sum(p for arm, p in zip(arms, pmf, strict=True) if arm in usage.of)
-    return total
+    return float(weights(usage, telling(usage, rows)).sum())
+
+
+def weights(usage: Usage, rows: pl.DataFrame) -> F64:
+    """(n,) w of decisions that rewarded the arms (see `telling`)."""
+    return np.asarray((rows["reward"] / rows["pass_probability"]).to_numpy() / mass(usage, rows))
+
+
+def mass(usage: Usage, rows: pl.DataFrame) -> F64:
+    """(n,) the probability that these arms had together."""
+    pairs = zip(rows["arms"].to_list(), rows["pmf"].to_list(), strict=True)
+    found = [sum(p for arm, p in zip(arms, pmf, strict=True) if arm in usage.of) for arms, pmf in pairs]
+    return np.array(found, np.float64)
 
 
 def telling(usage: Usage, rows: pl.DataFrame) -> pl.DataFrame:

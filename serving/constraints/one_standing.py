@@ -1,6 +1,7 @@
 """How one rule or constraint stands, as `croupier constraints` tells it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,8 @@ class Standing:
     not keep it, although their release has it. `live`: the current release has it. `price`: the shadow price, in units
     of reward for a unit of what is limited; None where there is none. Of a promise to a baseline `so_far` is the
     running value as a part of the baseline's, `least` its bound, `share` the policy's in a decision now, and `until`
-    the end of the hours that were counted."""
+    the end of the hours that were counted. `overrun`: of a spend, by how much more than its budget each
+    UTC day has cost that cost more; `broken` then counts the decisions that cost something after it was gone."""
 
     name: str
     kind: str
@@ -26,3 +28,4 @@ class Standing:
     price: float | None = None
     share: float | None = None
     until: str = ""
+    overrun: Mapping[str, float] = field(default_factory=dict)

@@ -49,11 +49,10 @@ class RecentRequests:
 
 def recent_requests(w: Workspace, usages: Mapping[str, Usage], now: datetime) -> RecentRequests | None:
     """The latest requests by now, of all hosts; None where there are too few, or no release."""
-    number, rows = bundle_store.current(w.store), _latest(w, to_us(now))
-    if number is None or len(rows) < LEAST:
+    rows = _latest(w, to_us(now))
+    release, policy = in_force(w) if len(rows) >= LEAST else (None, None)
+    if release is None or policy is None:
         return None
-    load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
-    release = load(number)
     fits = [d for d in rows if d.catalogue == release.catalogue.digest and d.encoder == release.encoder.digest]
     if len(fits) < LEAST:
         return None
@@ -62,11 +61,21 @@ def recent_requests(w: Workspace, usages: Mapping[str, Usage], now: datetime) ->
     rules = Safeguards.of(release.manifest).slate_rules(release.arms)
     return RecentRequests(
         release=release,
-        policy=LiveHeads(w.home / layout.HEADS, release).policy(CHAMPION),
+        policy=policy,
         batch=rules.priced(release.encoder.encode(contexts, arms, pairs, release.catalogue, given), slots),
         weight=np.array([1 / d.pass_probability for d in fits]),
         usages=usages,
     )
+
+
+def in_force(w: Workspace) -> tuple[LoadedRelease, Policy] | tuple[None, None]:
+    """The current release, and its champion with what it has learnt on this host; None and None before there is one."""
+    number = bundle_store.current(w.store)
+    if number is None:
+        return None, None
+    load = replay.loader(w.home, lambda n, folder: bundle_store.download(w.store, n, folder, app=w.home.name))
+    release = load(number)
+    return release, LiveHeads(w.home / layout.HEADS, release).policy(CHAMPION)
 
 
 def _latest(w: Workspace, now: int) -> Sequence[Decision]:

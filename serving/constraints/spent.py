@@ -9,7 +9,7 @@ that is going on, and lists those of the day. An event that several hosts have i
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,9 @@ from croupier.features.store.storage import Store
 from croupier.features.utc import day_start, to_us
 from croupier.models.constraints.long_run import Usage
 
-READ = pl.Schema({"event_id": pl.String, "arm": pl.String, "pass_probability": pl.Float64})
+READ = pl.Schema({"event_id": pl.String, "at": pl.Int64, "release": pl.Int64, "arm": pl.String,
+                  "pass_probability": pl.Float64})  # fmt: skip
+ROUNDING = 1e-9  # of a budget: what sums of costs may be past it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,42 @@ def spent_on(store: Store, spends: Mapping[str, Usage], now: datetime, *, keep: 
         requests={hour: each["requests"] for hour, each in found.items()},
         hosts=max(len({spool for each in found.values() for spool in each["spools"]}), 1),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrun:
+    """By how much more than the budget each UTC day has cost that cost more ("2026-11-29": 3.5), and how many
+    `decisions` cost something after it was gone, although their release had the constraint. A day of a log that was
+    thinned has an estimate of its cost, which calls no decision broken."""
+
+    days: Mapping[str, float]
+    decisions: int
+
+
+def overrun(rows: pl.DataFrame, usage: Usage, having: Collection[int]) -> Overrun:
+    """What decisions, of all columns of READ, cost beyond the days' budgets; `having`: the releases with the
+    constraint. An event that several hosts have counts once."""
+    cost = pl.col("arm").replace_strict(dict(usage.of), default=0.0, return_dtype=pl.Float64)
+    day = pl.from_epoch("at", time_unit="us").dt.strftime("%Y-%m-%d")
+    each = (
+        rows.unique("event_id", keep="first")
+        .sort("at", "event_id")
+        .with_columns(day=day, cost=cost / pl.col("pass_probability"))
+    )
+    so_far = pl.col("cost").cum_sum().over("day")
+    beyond = each.with_columns(so_far=so_far, whole=(pl.col("pass_probability") == 1).all().over("day")).filter(
+        pl.col("so_far") > usage.budget * (1 + ROUNDING), pl.col("cost") > 0
+    )
+    last = beyond.group_by("day").agg(pl.col("so_far").max() - usage.budget).sort("day")
+    broke = beyond.filter(pl.col("whole"), pl.col("release").is_in([*having]))
+    return Overrun(days=dict(last.iter_rows()), decisions=len(broke))
+
+
+def decided_on(store: Store, now: datetime) -> pl.DataFrame:
+    """The decisions (READ) of `now`'s UTC day by then, joined or not."""
+    with open_log(store) as shipped:
+        hours = shipped.hours("decisions", day_start(to_us(now)), to_us(now))
+        return shipped.read("decisions", hours, READ) if hours else pl.DataFrame(schema=READ)
 
 
 def _sums(shipped: ShippedLog, hour: str, spends: Mapping[str, Usage]) -> dict[str, Any]:

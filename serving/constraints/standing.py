@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import orjson
@@ -36,7 +37,7 @@ def standing(w: Workspace, *, end: datetime, days: float) -> list[Standing]:
         *_limits(w, rows),
         *_safety(w, rows),
         *conservative(w),
-        *long_run(w, rows, now, end),
+        *long_run(w, rows, now, end, partial(_having, w)),
         *_slates(w, rows, now),
         *(each for one in w.spec.constraints if one.kind in ALIKE for each in alike(w, one, now, rows)),
     ]
@@ -213,9 +214,10 @@ def _said(s: Standing) -> Iterator[str]:
         one = "" if s.least is None else f", of one {of} {_number(s.least)} to {_number(s.most)}"
         yield f"so far {_number(s.so_far)}{one}"
     yield f"{s.decisions:,} {'slates' if s.kind == 'slates' else 'decisions'}"
-    if s.price is None:
+    yield from (f"overrun on {day} by {_number(much)}" for day, much in sorted(s.overrun.items()))
+    if s.price is None or s.broken:
         yield f"{s.broken:,} broke it" if s.broken else "none broke it"
-    else:
+    if s.price is not None:
         yield f"price {_number(s.price)}"
 
 

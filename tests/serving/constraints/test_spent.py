@@ -1,9 +1,11 @@
 """What a day's budgets have spent: an hour's log is read once, another time only where it has grown."""
 
 import math
+import shutil
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from croupier import Embedded
 from croupier.features import build, clock
@@ -12,11 +14,14 @@ from croupier.features.log import ship
 from croupier.features.log.shipped import ShippedLog
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us
+from croupier.features.workspace import Workspace
 from croupier.models.constraints import kept_multipliers
 from croupier.models.constraints.long_run import Usage
+from croupier.serving.cli import app as cli
 from croupier.serving.constraints import controller, measured
-from croupier.serving.constraints.spent import spent_on
+from croupier.serving.constraints.spent import READ, Overrun, overrun, spent_on
 from croupier.serving.contract.requests import Request
+from tests.serving.constraints.test_constraints_command import told
 
 BEGIN = 1_772_323_200_000_000  # 2026-03-01T00:00Z
 COST = {"free": 0.0, "cheap": 1.0, "dear": 3.0}
@@ -117,3 +122,55 @@ def test_an_hour_that_is_joined_while_it_lasts_moves_its_price_once_it_is_over(s
         assert controller.move(w, now=clock.now()).hours == ()
         assert kept_multipliers.now(w.store).hours == ()
     assert list(controller.move(w, now=later).hours) == ["2026-03-01T00"]
+
+
+def rows_of(*each, release=1, kept=1.0):
+    """Decisions (minute of the first of March, arm)."""
+    return pl.DataFrame(
+        [(f"e{i}-{at}-{kept}", BEGIN + at * 60_000_000, release, arm, kept) for i, (at, arm) in enumerate(each)],
+        schema=READ, orient="row",
+    )  # fmt: skip
+
+
+def test_what_a_day_costs_beyond_its_budget_and_who_broke_it():
+    """A budget of 5: 3 + 1 are within, the next 3 is beyond it by 2, then a free one, and 1 more. Another day is whole."""
+    usage = Usage(constraint="ads", of=SPENDS["ads"].of, limit=0.0, budget=5.0)
+    day = [(0, "dear"), (1, "cheap"), (2, "dear"), (3, "free"), (4, "cheap")]
+    rows = pl.concat([rows_of(*day), rows_of((1440, "dear"), (1441, "free"), release=2)])
+    found = overrun(rows.reverse(), usage, {1, 2})
+    assert found == Overrun(days={"2026-03-01": pytest.approx(3.0)}, decisions=2)
+    assert overrun(pl.concat([rows, rows]), usage, {1}) == found, "an event of two hosts counts once"
+    assert overrun(rows, usage, {2}).decisions == 0, "its release did not have the constraint"
+    assert overrun(rows, usage, {2}).days == found.days
+    thinned = overrun(rows_of(*day, kept=0.5), usage, {1})
+    assert thinned == Overrun(days={"2026-03-01": pytest.approx(11.0)}, decisions=0), "an estimate breaks nothing"
+    exact = Usage(constraint="ads", of=SPENDS["ads"].of, limit=0.0, budget=8.0)
+    assert overrun(rows, exact, {1}) == Overrun(days={}, decisions=0)
+    assert overrun(rows.clear(), usage, {1}) == Overrun(days={}, decisions=0)
+
+
+@pytest.mark.medium
+def test_a_day_that_was_overrun_is_told_and_called_broken(tmp_path, monkeypatch):
+    """The host's account is deleted within the day, before anything is shipped: the host spends the budget again."""
+    monkeypatch.setenv("CROUPIER_VAR", str(tmp_path))
+    with Embedded.declared("shop", toml=TOML, arms=ARMS, var=tmp_path) as shop:
+        spent = decided(shop, BEGIN, n=300)
+        with clock.at(BEGIN + 1):
+            assert told("constraints", "--app", "shop")["constraints"][0]["overrun"] == {}
+        home = shop.host.w.home
+    assert 250 < spent <= 300
+    shutil.rmtree(home / "spending")
+    with Embedded("shop", var=tmp_path) as shop:
+        spent += decided(shop, BEGIN + HOUR, n=300, first=300)
+    with clock.at(BEGIN + 2 * HOUR):
+        (found,) = told("constraints", "--app", "shop", code=1)["constraints"]
+        said = CliRunner().invoke(cli, ["constraints", "--app", "shop"]).output
+    assert (found["so_far"], found["overrun"]) == (spent, {"2026-03-01": spent - 300})
+    assert found["broken"] > 50
+    assert f"overrun on 2026-03-01 by {spent - 300:g}; {found['broken']} broke it" in said
+    with clock.at(BEGIN + 30 * HOUR):
+        build.collect("shop")
+        w = Workspace.known("shop")
+        join_interval(w.store, w.spec.reward, start=from_us(BEGIN), end=from_us(BEGIN + 2 * HOUR), now=clock.now())
+        (later,) = told("constraints", "--app", "shop", code=1)["constraints"]
+    assert (later["so_far"], later["overrun"], later["broken"]) == (0.0, found["overrun"], found["broken"])
