@@ -10,7 +10,7 @@ from croupier.features.encoding.earlier_columns import EarlierColumns
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.grown import grown
 from croupier.features.encoding.undeclared import Undeclared
-from croupier.features.quality.summary import describe
+from croupier.features.quality.seen_values import SeenValues
 from croupier.features.schema import Arm, InvalidEvent
 from croupier.features.spec import AppSpec, SpecError
 
@@ -149,7 +149,10 @@ def test_a_profile_of_words_tells_what_moved(encoder):
     tags = next(f for f in encoder.context.features if f.name == "tags")
     assert (tags.vocabulary, tags.profile.missing) == (("x", "y"), pytest.approx(1 / 3))
     assert tags.profile.shares == pytest.approx((2 / 3, 1 / 3, 0.0))
-    now = describe(tags, [["x", "z"], None, [], ["z"]])
+    seen = SeenValues(tags)
+    for some in ([["x", "z"], None], [[], ["z"]]):
+        seen.add(some)
+    now = seen.profile
     assert (now.missing, now.shares) == (0.5, pytest.approx((1 / 3, 0.0, 2 / 3)))
 
 

@@ -139,9 +139,13 @@ def decided_anew_as_decided(w, release):
         groups = [measured.of_segment(found[more].segment, mine) for more, _ in pairs]
         whole = opportunities._batch(release, mine)
         anew = opportunities.DecidedAnew(
-            release=release, policy=release.champion, usages=found, prices=prices, pairs=pairs,
+            release=release,
+            policy=release.champion,
+            usages=found,
+            prices=prices,
+            pairs=pairs,
             batches=[whole[whole.of_segment(found[more].segment)] for more, _ in pairs],
-        )  # fmt: skip
+        )
         for g, (more, less) in enumerate(pairs):
             logged = [
                 sum(p for arm, p in zip(arms, pmf, strict=True) if GENRE[arm] == "comedy")

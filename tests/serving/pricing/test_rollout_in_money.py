@@ -59,9 +59,13 @@ def rolled_out(var, text, champion, candidate, *, looks=24):
     encoder = Encoder.empty(w.spec, rooms.WORLD.arms())
     with clock.at(START):
         verdict_release.release_policies(
-            w, champion=FixedArm(arm=champion), candidate=FixedArm(arm=candidate), encoder=encoder,
-            arms=rooms.WORLD.arms(), meta={"verdict": "test"},
-        )  # fmt: skip
+            w,
+            champion=FixedArm(arm=champion),
+            candidate=FixedArm(arm=candidate),
+            encoder=encoder,
+            arms=rooms.WORLD.arms(),
+            meta={"verdict": "test"},
+        )
     with Embedded("hotel", var=var) as hotel:
         for look in range(looks):
             with clock.at(START + look * 60 * SECOND):
