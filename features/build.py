@@ -97,10 +97,12 @@ class Features:
 
     def late(self, since: int | None = None) -> F64 | None:
         """Returns (n,) what the rewards that came too late would have come to, of the same rows, or None."""
+        if not (self.folder / layout.TOO_LATE).exists():
+            return None
         found = BlocksOnDisk()
         for part in self._beside(layout.TOO_LATE, since):
             found.add(part["late_reward"].to_numpy().astype(np.float64))
-        return found.array() if found.rows else None
+        return found.array()
 
     def _beside(self, name: str, since: int | None, *asked: str) -> Iterator[pl.DataFrame]:
         """Yields what lies beside the judging rows, some at a time: all columns, or these."""

@@ -72,14 +72,9 @@ class BlocksOnDisk:
         self._shapes.append(block.shape)
         self._file.write(np.ascontiguousarray(block).data)
 
-    @property
-    def rows(self) -> int:
-        """How many were added."""
-        return sum(shape[0] for shape in self._shapes)
-
     def array(self) -> NDArray[Any]:
         """Returns all blocks as one array. Nothing can be added after it."""
-        rows, tails = self.rows, {shape[1:] for shape in self._shapes}
+        rows, tails = sum(shape[0] for shape in self._shapes), {shape[1:] for shape in self._shapes}
         with self._file as file:
             file.flush()
             size = sum(map(prod, self._shapes)) * np.dtype(self._dtype).itemsize
