@@ -106,14 +106,14 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault, 
         assert [a.role for a in answers].count("champion") > 80
         late.clear()
         break_it(triton, proxy, fault)
-        broken = time.monotonic()
+        broken, soon = time.monotonic(), machine.within(1.0)
         for i in range(150):
             call(client, i)
             if client.breaker.is_open and not opened:
                 opened.append(time.monotonic() - broken)
+                assert soon(), f"the breaker opened after {opened[0]:.1f} s ({machine.lost_s:.1f} s lost)"
             time.sleep(0.01)
         assert opened, "the breaker never opened"
-        assert opened[0] < 1.0
         fallbacks = [a for a in answers if a.role == "fallback"]
         assert len(fallbacks) > 100
         for a in fallbacks:
@@ -122,9 +122,12 @@ def test_every_call_is_answered_recorded_and_delivered(triton, tmp_path, fault, 
         queued = client.reward(event_id=fallbacks[0].event_id, kind="click", value=1.0)
         assert queued.status == "queued"
         repair(triton, proxy, fault)
-        repaired = time.monotonic()
+        in_time = machine.within(5.0)
         while call(client, 0).role != "champion":
-            assert time.monotonic() - repaired < 5.0, "no model decision 5 s after the repair"
+            state = (
+                f"breaker open: {client.breaker.is_open}, share {client.throttle.share:.3f}, owed {len(client.outbox)}"
+            )
+            assert in_time(), f"no model decision 5 s after the repair ({state}, {machine.lost_s:.1f} s lost)"
             time.sleep(0.02)
         fallbacks = [a for a in answers if a.role == "fallback"]
         assert client.flush(60.0)

@@ -114,10 +114,10 @@ def test_five_times_the_clients_that_reach_the_peak(tmp_path, seconds):
             print(found)
             if found["goodput_by_cpu"] > 0.8 and found["p99_ms"] < found["deadline_ms"] + 50 + found["waited_ms"]:
                 break
-        with Client(triton.grpc, deadline_ms=DEADLINE_MS) as client:
-            began = time.monotonic()
+        with Hiccups() as machine, Client(triton.grpc, deadline_ms=DEADLINE_MS) as client:
+            in_time = machine.within(2.0)
             while client.select(unit_id="u", context={}, arms=["reel-01"]).role != "champion":
-                assert time.monotonic() - began < 2.0, "not recovered 2 s after the overload"
+                assert in_time(), f"not recovered 2 s after the overload ({machine.lost_s:.1f} s lost)"
     assert found["goodput_by_cpu"] > 0.8
     assert found["p99_ms"] < found["deadline_ms"] + 50 + found["waited_ms"]
     assert found["memory_growth_mb"] < 50
