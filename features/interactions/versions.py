@@ -7,7 +7,6 @@ consecutive ones, never a mixture.
 """
 
 import hashlib
-import io
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,12 +19,13 @@ from typing import Any, Self
 
 import orjson
 import polars as pl
+import pyarrow as pa
 
 from croupier.features.arrow import INTERACTIONS
 from croupier.features.interactions.account import Account
 from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import LogRewritten, ShippedLog, read_rows, scan_rows
-from croupier.features.store import layout
+from croupier.features.store import layout, parquet
 from croupier.features.store.folders import opened
 from croupier.features.store.partitions import versions_between, versions_of
 from croupier.features.store.storage import AlreadyExists, Store
@@ -171,9 +171,9 @@ def _encoded(data: pl.DataFrame, late: pl.DataFrame) -> dict[str, bytes]:
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
-    sink = io.BytesIO()
-    frame.write_parquet(sink, compression="zstd", compression_level=1)
-    return sink.getvalue()
+    sink = pa.BufferOutputStream()
+    parquet.write([frame], sink, frame.schema)
+    return bytes(sink.getvalue())
 
 
 def digest(raw: bytes | Path) -> str:

@@ -78,8 +78,8 @@ def _decisions(log: ShippedLog, hours: list[str]) -> pl.DataFrame:
 
 def _of(rewards: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     """The rewards of these decisions, with `decided_at`, and the `margin` of the arm."""
-    named = decisions.select("event_id", margin(), decided_at="at")
-    return rewards.join(named, on="event_id").filter(in_reach_columns())
+    named = decisions.select("event_id", "margin", decided_at="at")
+    return rewards.join(named, on="event_id").filter(in_reach_columns()).with_columns(margin())
 
 
 def _without(rewards: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
@@ -102,8 +102,9 @@ def _interactions(
     NaN, which breaks a row rule, whether something was sold or not."""
     due = pl.col("at") + window <= now
     mature = decisions if _all(decisions, due) else decisions.filter(due)
+    beside = mature.select("event_id").join(numbers, on="event_id", how="left", maintain_order="left")  # a row each
     return (
-        mature.join(numbers, on="event_id", how="left", maintain_order="left")
+        mature.hstack(beside.drop("event_id"))
         .with_columns(
             _known(pl.col("reward").fill_null(spec.default).cast(pl.Float64), spec),
             pl.col("reward_count").fill_null(0),

@@ -1,13 +1,9 @@
 """Sorted files merged into one, some rows of each in memory at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
-
-GROUP = 50_000  # rows of a row group of what is written
 
 
 def merged(parts: Iterable[Iterator[pl.DataFrame]], by: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -33,29 +29,3 @@ def _up_to(bound: tuple[Any, ...], by: Sequence[str]) -> pl.Expr:
     (value, *values), (name, *names) = bound, by
     before, same = pl.col(name).lt(value), pl.col(name).eq(value)
     return before | (same & _up_to(tuple(values), names) if names else same)
-
-
-def write(frames: Iterable[pl.DataFrame], path: Path, schema: pl.Schema) -> int:
-    """Writes frames of this schema into one Parquet file. Returns how many rows they have."""
-    layout, rows = _arrow(pl.DataFrame(schema=schema)).schema, 0
-    with pq.ParquetWriter(path, layout, compression="zstd", compression_level=1) as file:
-        for frame in _grouped(frames):
-            file.write_table(_arrow(frame))
-            rows += len(frame)
-    return rows
-
-
-def _grouped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Frames of about GROUP rows made of smaller ones."""
-    held, n = list[pl.DataFrame](), 0
-    for frame in frames:
-        held, n = [*held, frame], n + len(frame)
-        if n >= GROUP:
-            yield pl.concat(held)
-            held, n = [], 0
-    if n:
-        yield pl.concat(held)
-
-
-def _arrow(frame: pl.DataFrame) -> Any:
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

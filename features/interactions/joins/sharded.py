@@ -20,7 +20,7 @@ from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import PLACE, PLACED, REWARD, LogRewritten, ShippedLog, batches, scan_rows
 from croupier.features.reward import ORDER
 from croupier.features.spec import RewardSpec
-from croupier.features.store import layout
+from croupier.features.store import layout, parquet
 
 HELD = 50_000  # rows of all parts together that a merge has in memory
 SHARDS = 128  # of an hour, at most: a merge has a file of each open
@@ -61,7 +61,7 @@ def joined(log: ShippedLog, hour: str, spec: RewardSpec, *, now: int, folder: Pa
         raise LogRewritten(f"{hour}: its objects changed while they were read; join again")
     files = [folder / f"{shard.number}{suffix}" for suffix in (layout.PARQUET, layout.LATE)]
     for path, frame in zip(files, (data, late), strict=True):
-        frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=HELD // shard.of + 1)
+        parquet.write([frame], path, frame.schema, group=HELD // shard.of + 1)
     return HourPart(data=str(files[0]), late=str(files[1]), account=account.checked().to_dict(), seen=seen)
 
 
@@ -87,9 +87,9 @@ def version(log: ShippedLog, hour: str, parts: list[HourPart], *, joined_at: int
         data, late = (Path(folder, f"merged{suffix}") for suffix in (layout.PARQUET, layout.LATE))
         of = HELD // len(parts) + 1
         held = merged.merged((batches(Path(part.data), PART, of) for part in parts), ("at", PLACE))
-        rows = merged.write((frame.drop(PLACE) for frame in held), data, empty().schema)
+        rows = parquet.write((frame.drop(PLACE) for frame in held), data, empty().schema)
         tardy = merged.merged((batches(Path(part.late), REWARD, of) for part in parts), ORDER[:1])
-        files = {layout.PARQUET: data} | ({layout.LATE: late} if merged.write(tardy, late, REWARD) else {})
+        files = {layout.PARQUET: data} | ({layout.LATE: late} if parquet.write(tardy, late, REWARD) else {})
         found = scan_rows([data], empty().schema)
         return versions.publish(log, hour, found, files, rows=rows, account=account, joined_at=joined_at)
 

@@ -18,6 +18,7 @@ from croupier.features.log.index.ledger import LogLedger
 from croupier.features.log.index.shard import Shard
 from croupier.features.log.shipped import REWARD, LogRewritten, ShippedLog, open_log, read_rows, rewritten
 from croupier.features.schema import Reward
+from croupier.features.store import parquet
 from croupier.features.store.storage import open_store
 from croupier.features.utc import SECOND
 from tests.features.interactions import awkward
@@ -30,7 +31,7 @@ LATER = [Reward(event_id=awkward.decided(1, i)[0], at=T0 + 3700 * SECOND, kind="
 def _small(monkeypatch):
     """Frames of a few rows, so that a merge and a comparison have many of them."""
     monkeypatch.setattr(sharded, "HELD", 20)
-    monkeypatch.setattr(merged, "GROUP", 16)
+    monkeypatch.setattr(parquet, "GROUP", 16)
     monkeypatch.setattr(versions, "ROWS", 30)
 
 

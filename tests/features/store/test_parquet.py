@@ -4,11 +4,12 @@ import io
 import re
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from croupier.features.store.parquet import table_of
+from croupier.features.store.parquet import table_of, write
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -28,3 +29,24 @@ def test_nobody_hands_arrow_a_python_file_to_read():
     handed = re.compile(r"\bpq\.(read_\w+|ParquetFile)\(\s*(io\.BytesIO|BytesIO|open)\(")
     assert [str(path) for path in files if handed.search(path.read_text())] == []
     assert handed.search("pq.read_table(io.BytesIO(raw))")
+
+
+def test_frames_are_written_in_groups_of_their_own_and_read_as_they_were(tmp_path):
+    whole = pl.DataFrame({
+        "event_id": [f"e{i}" for i in range(95)], "at": range(95), "arms": [["a", "b"]] * 94 + [[]],
+        "stage": [""] * 94 + ["full"], "reward": [None, *map(float, range(94))],
+    })  # fmt: skip
+    pieces = [whole[:1], whole[1:62], whole[:0], whole[62:]]
+    assert write(pieces, tmp_path / "rows.parquet", whole.schema, group=30) == 95
+    assert pl.read_parquet(tmp_path / "rows.parquet").equals(whole)
+    with pq.ParquetFile(tmp_path / "rows.parquet") as file:
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    assert [group.num_rows for group in groups] == [31, 30, 31, 3]
+    assert [(group.column(1).statistics.min, group.column(1).statistics.max) for group in groups] == [
+        (0, 30), (31, 60), (61, 91), (92, 94),
+    ]  # fmt: skip
+    assert write([], tmp_path / "none.parquet", whole.schema) == 0
+    assert pl.read_parquet(tmp_path / "none.parquet").schema == whole.schema
+    again = pa.BufferOutputStream()
+    write(pieces, again, whole.schema, group=30)
+    assert again.getvalue().to_pybytes() == (tmp_path / "rows.parquet").read_bytes()
