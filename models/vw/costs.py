@@ -32,12 +32,12 @@ class BilinearCosts:
     def costs(self, batch: Batch, form: Bilinear) -> F64:
         """Returns each member's costs, (m, B, K)."""
         alone, u = _brings_all(batch), with_one(batch.context)
-        if alone.all():
+        if alone is not None and alone.all():
             cost, pair = _of_inline(batch, u, form), self._of(batch.catalogue.published or batch.catalogue, form).pair
         else:
             shares = self._of(batch.catalogue, form)
             cost, pair = np.einsum("mbku,bu->mbk", shares.arm.take(batch.arm, axis=1), u), shares.pair
-            if alone.any():
+            if alone is not None and alone.any():
                 cost[:, alone] = _of_inline(batch[alone], u[alone], form)
         if batch.pair.shape[2]:
             cost += np.einsum("bkp,mbp->mbk", clipped(batch.pair), np.einsum("mpu,bu->mbp", pair, u))
@@ -58,10 +58,10 @@ class BilinearCosts:
         return shares
 
 
-def _brings_all(batch: Batch) -> Bool:
-    """(B,) True where a request brings all of its candidates along."""
+def _brings_all(batch: Batch) -> Bool | None:
+    """(B,) True where a request brings all of its candidates along; None where none brings any."""
     if batch.catalogue.published is None:
-        return np.zeros(len(batch), np.bool_)
+        return None
     found: Bool = ((batch.arm >= batch.catalogue.size) | ~batch.mask).all(axis=1)
     return found
 

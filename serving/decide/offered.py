@@ -94,7 +94,8 @@ class Offered:
         self._rules, self._limits = safeguards.ruled_out(release.arms), safeguards.limits(release.arms)
         self.limited = bool(self._limits or self._limits.confidence)  # each decision has limits, or arms it leaves out
         self.slates, self.prices = safeguards.slate_rules(release.arms), safeguards.prices(release.arms)
-        self._guarded = bool(self.limited or self._rules or self.slates)
+        self._slated, self._priced = bool(self.slates), bool(self.prices)  # asked of each request
+        self._guarded = bool(self.limited or self._rules or self._slated)
         self._lists, self._retriever = ArmLists[Listed](), release.retriever
         self._typed = self._typed_arms()
         self._always, self._bounded = frozenset(self._arms.keys() - bounded), frozenset(bounded) | self._rules.concerned
@@ -151,10 +152,10 @@ class Offered:
 
     def _offered(self, request: Request, now: int) -> OfferedRequest:
         """The request with the arms that can be chosen now, by this request, within the limits."""
-        if self.prices and request.unit_id != CANARY:
+        if self._priced and request.unit_id != CANARY:
             self.prices.refuse_missing(request)
         found = self._there(request, now)
-        if not self.slates:
+        if not self._slated:
             found.request.slate = None  # nothing is asked of slates: it is a decision like any other
         if request.unit_id == CANARY or not self._guarded:
             return found
@@ -187,14 +188,14 @@ class Offered:
 
     def priced(self, batch: Batch, requests: Sequence[Request]) -> Batch:
         """The batch of these requests as it is scored: less what likeness to the arms above costs slots of slates."""
-        return (
-            self.slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests]) if self.slates else batch
-        )
+        if not self._slated:
+            return batch
+        return self.slates.priced(batch, [(r.slate, r.arms, r.arm_features) for r in requests])
 
     def margin(self, request: Request, place: int) -> str:
         """What a decision logs of the arm at `place` of a request, where arms are prices; a health check has no
         price."""
-        if not self.prices or request.unit_id == CANARY:
+        if not self._priced or request.unit_id == CANARY:
             return ""
         return self.prices.margin(request, request.arms[place])
 

@@ -38,6 +38,8 @@ def mirror(store: Store, home: Path) -> None:
     finally:
         draft.unlink(missing_ok=True)
 
+_NOTHING_TO_EXPLORE, _UNLIMITED = nullcontext(ExploringLease()), (Lease(rows=ALL),)  # they count nothing
+
 
 class PriceReader:
     """The mirror, looked at no more than once in `every` seconds. While it cannot be read, what was read last holds;
@@ -82,7 +84,7 @@ class Pricing:
     ) -> AbstractContextManager[ExploringLease]:
         """The policy's shares in these requests beside the baseline, on the `host` whose log has this id."""
         if reader is None or self._beside is None:
-            return nullcontext(ExploringLease())
+            return _NOTHING_TO_EXPLORE
         mine = now.allowance if now.allowance and now.allowance.of(self._beside.name) else None
         return reader.exploring.of(requests, self._beside.alpha, mine, host)
 
@@ -90,7 +92,7 @@ class Pricing:
         """Yields the parts in which requests are decided at `at`: within this host's part of each day's budget, and
         beyond; all at once where there is none."""
         if reader is None or not self._spends:
-            return iter([Lease(rows=ALL)])
+            return iter(_UNLIMITED)
         return reader.leases.of(requests, self._spends, reader.now(), _day(at))
 
     def paid(self, batch: Batch, now: Multipliers, at: int, lease: Lease | None = None) -> tuple[dict[str, Any], Batch]:

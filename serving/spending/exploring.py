@@ -37,6 +37,8 @@ class ExploringLease:
     def count(self, requests: Sequence[Request], stored: Sequence[Decision], now: int) -> None:
         """Counts the decisions that were made `now`; a repeat of an earlier one was counted then, and a health check is
         none."""
+        if self.shares is None:
+            return
         rows = zip(requests, stored, self.cost.tolist(), strict=False)
         self.used = sum(cost for r, d, cost in rows if d.at == now and r.unit_id != CANARY)
 

@@ -1,6 +1,7 @@
 """What is served of a policy's pmf: the floor and the share of new arms mixed in, within limits, beside a baseline."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from croupier.features.batch import F64, Batch, Bool, Catalogue
@@ -23,6 +24,11 @@ class Exploration:
     limits: DecisionLimits
     toward: Toward | None
     beside: BesideBaseline | None = None
+
+    @cached_property
+    def _alone(self) -> bool:
+        """True if the floor is all that is mixed in, within no limits."""
+        return not (self.limits or (self.newcomers.share and self.newcomers.since))
 
     @classmethod
     def of(
@@ -56,6 +62,8 @@ class Exploration:
         epsilon = self.limits.explored(batch, self.floor)
         if other is None or self.toward is None:
             explored = with_floor(pmf, batch.mask, epsilon)
+            if self._alone:
+                return explored
         else:
             explored = with_floor_toward(pmf, other, batch.mask, epsilon, self.toward.share)
         return self.limits.held(self.newcomers.mixed(explored, batch, self.rows), batch, self.floor)
