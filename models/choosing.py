@@ -33,7 +33,6 @@ from croupier.models.tuning.tuner import LEAST, Tuner, said
 
 RESULTS = "tuning"  # trials, in the store
 UNTIL_THEN = (Configuration("vw_cb_adf"), Configuration("lin_ts"))  # while there are too few rows to choose by
-MOST = 2000  # rows that the last rung learns at least, where there are so many; else a quarter: choosing is then cheap
 NOT_CHOSEN = ("uniform", "fixed_arm", "demand_ts")  # the last is of [pricing] alone, and declared by name
 EARLIER = 3  # configurations of earlier tunings that are tried beside the portfolio
 
@@ -115,14 +114,14 @@ def _choice_of(w: Workspace, segments: Mapping[str, Any]) -> dict[str, Any] | No
 def _chosen(w: Workspace, features: Features, engine: Engine) -> dict[str, Any]:
     """The choice anew: its candidates with their parameters, why, and what was tried."""
     key = features.meta["features"]
-    tuner, tried = Tuner(w, key, judged_from(w, features), engine), []
+    tuner, tried = Tuner(w, key, judged_from(w, features), engine, tells_apart=True), []
     data: dict[str, float] = {}
     portfolio = spaces.of_auto(len(spaces.PORTFOLIO), allowed(w), seed=w.spec.policies.seed)
     if tuner.rows < LEAST:
         why = f"{tuner.rows:,} rows are too few to choose by, {LEAST} would do; until then"
         left = [each for each in UNTIL_THEN if each.policy in allowed(w)] or portfolio[:1]
     else:
-        tried = tuner.narrow(distinct([*portfolio, *_earlier(w, tuner)]), most=max(MOST, tuner.rows // 4))
+        tried = tuner.narrow(distinct([*portfolio, *_earlier(w, tuner)]))
         left, data = [found.configuration for found in survivors(tried[-1])], tuner.data
         why = f"{sum(map(len, tried))} trials on {tuner.rows:,} rows, none of which judges, chose"
     candidates = _champions(w, features) | {each.policy: dict(each.parameters) for each in left}

@@ -20,8 +20,10 @@ PORTFOLIO = (
     Configuration("lin_ts", {"heads": "shared"}),
     Configuration("lin_ts", {"heads": "per_arm"}),
     Configuration("lin_ts", {"heads": "hybrid"}),
+    Configuration("lin_ucb", {"heads": "shared"}),
+    Configuration("lin_ucb", {"heads": "per_arm"}),
     Configuration("neural_linear", {"heads": "shared"}),
-    Configuration("neural_linear", {"heads": "per_arm"}),
+    Configuration("neural_linear", {"heads": "per_arm", "prior": "binary"}),
     Configuration("bootstrap", {"base": "lin_ts", "members": 4}),
 )
 

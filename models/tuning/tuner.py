@@ -3,6 +3,9 @@
 learnt      the earlier 70 % of the training rows; rungs learn the latest of these
 judged      the later 30 %: what a trial would have earned
 compared    with a comparison, the last 20 % of all training rows are kept for it, and judge nothing before
+
+Where policies are told apart, the later half judges, up to 10,000 rows, if that is more: noise in judging costs more
+there than rows that are not learnt.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,19 +26,29 @@ from croupier.models.tuning.trial import RowsBetween, difference, fetched, trial
 
 JUDGED, COMPARED = 0.3, 0.2
 LEAST = 400  # rows before anything is chosen
+CHOOSING = 2000  # rows that a trial learns at least where policies are told apart, if there are so many
+JUDGES = 10_000  # rows that judge there, up to half of all
 WIDE = 1500  # products of context and arm features above which no head has them all
+
+
+def told_apart(rows: int) -> tuple[int, int]:
+    """Of so many rows, where policies are told apart: the place at which the judging ones begin, and how many of those
+    before it the last rung learns, a quarter of all if that is enough, so that choosing is cheap."""
+    first = rows - max(round(JUDGED * rows), min(rows // 2, JUDGES))
+    return first, min(first, max(CHOOSING, rows // 4))
 
 
 @dataclass(frozen=True)
 class Tuner:
     """Trials on the rows of `key` before `before` (UTC µs), computed by `engine`. `compares` keeps the last of them for
-    `compared`. `done` is called after each trial."""
+    `compared`; `tells_apart` narrows policies down, not parameters. `done` is called after each trial."""
 
     w: Workspace
     key: str
     before: int
     engine: Engine
     compares: bool = False
+    tells_apart: bool = False
     done: Callable[[], object] | None = None
 
     @cached_property
@@ -69,14 +82,15 @@ class Tuner:
                 f"{LEAST}; wait for more of the log"
             )
         last = round(n * (1 - COMPARED)) if self.compares else n
-        return 0, round(last * (1 - JUDGED)), last, n
+        return 0, told_apart(last)[0] if self.tells_apart else round(last * (1 - JUDGED)), last, n
 
-    def narrow(self, configurations: Sequence[Configuration], *, most: int = 0) -> list[list[Tried]]:
-        """Successive halving: what was tried on each rung, the best first. `most`: rows that the last rung learns,
-        where the log has more; 0: all."""
+    def narrow(self, configurations: Sequence[Configuration]) -> list[list[Tried]]:
+        """Successive halving: what was tried on each rung, the best first. The last rung learns all rows that do not
+        judge, or what `told_apart` says."""
         chosen = [each for each in configurations if self.affordable(each)]
-        rows = min(most, self.edges[1]) if most else self.edges[1]
-        return narrowed(chosen, rows, self._judged)
+        if not self.tells_apart:
+            return narrowed(chosen, self.edges[1], self._judged)
+        return narrowed(chosen, told_apart(self.edges[2])[1], self._judged, least=CHOOSING, of_each=True)
 
     def trials(self, count: int) -> int:
         """How many trials `narrow` makes of so many configurations."""

@@ -6,7 +6,7 @@ Data: the .npz files of CROUPIER_DATA (../shared/data), four sets of scikit-lear
 bandit that a uniform policy logged (tuning_gains.py). Every configuration of the pool of `auto` is tried on every log, as a
 tuning tries it; then each set is left out in turn, the other sets' tunings (seed 0) are the earlier ones, and configurations
 are taken in the order that each way of beginning says. Counted is how many trials it takes until one is as good, by the
-tuning's own judgement, as the best of the first nine of the cold order (the portfolio), or within 0.01 of the best of all.
+tuning's own judgement, as the best of the portfolio, with which the cold order begins, or within 0.01 of the best of all.
 `--kept`: where the trials are kept, and read from if they are there.
 """
 
@@ -34,7 +34,7 @@ from tests.truth.tuning_gains import FOLDER, TEST, Log
 POLICIES = ("vw_cb_adf", "lin_ts", "lin_ucb", "neural_linear", "bootstrap")
 SKLEARN = ("load_digits", "load_iris", "load_wine", "load_breast_cancer")
 MADE = ("made linear", "made network", "made xor", "made rare", "made 15 classes")
-COLD = 9  # configurations of the portfolio, with which a cold tuning begins
+COLD = len(spaces.PORTFOLIO)  # configurations with which a cold tuning begins
 NEAR = 0.01
 
 

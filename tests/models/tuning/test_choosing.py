@@ -48,9 +48,10 @@ def test_the_log_chooses_once_and_the_gate_shares_alpha_by_what_is_left(encoded,
     kept = orjson.loads(w.store.get(f"choices/{encoded}.json"))
     assert [job["policy"] for job in jobs] == list(kept["candidates"])
     assert 1 <= len(jobs) <= 2
-    assert "shop: auto: 8 trials on 900 rows, none of which judges, chose: " in capsys.readouterr().out
-    assert [len(rung) for rung in kept["rungs"]] == [6, 2]
+    assert "shop: auto: 6 trials on 900 rows, none of which judges, chose: " in capsys.readouterr().out
+    assert [len(rung) for rung in kept["rungs"]] == [6]
     best = kept["rungs"][-1][0]
+    assert (best["learnt"], best["rows"]) == (450, [450, 450])  # half learn, and half judge
     assert kept["candidates"][best["policy"]] == best["parameters"]
     assert best["value"] == max(each["value"] for each in kept["rungs"][-1])
     assert training.plan([("shop", encoded)]) == jobs  # chosen once

@@ -8,6 +8,7 @@ from croupier.models.tuning import spaces
 from croupier.models.tuning.configuration import Configuration, toml
 from croupier.models.tuning.halving import LEAST_ROWS, Tried, budget, narrowed, rungs, survivors
 from croupier.models.tuning.trial import difference, sums
+from croupier.models.tuning.tuner import CHOOSING, told_apart
 
 
 def trial_of(value, spread=0.0, rows=600):
@@ -42,6 +43,35 @@ def test_the_better_third_learns_three_times_the_rows_and_failures_never_go_on()
     assert budget(found) == 300 * 18 + 900 * 6 + 2700 * 2
     with pytest.raises(ValueError, match="all 2 configurations failed: no"):
         narrowed([Configuration("a"), Configuration("b")], 300, lambda c, _: [{"failed": "no"}] * len(c))
+
+
+def test_the_best_of_each_policy_goes_on_however_few_of_them_are_among_the_best():
+    names = ["a", "a", "a", "a", "b", "c", "b", "b", "c"]
+    pool = [Configuration(name, {"of": i}) for i, name in enumerate(names)]
+    asked = []
+
+    def run(configurations, rows):
+        asked.append((rows, [c.parameters["of"] for c in configurations]))
+        return [trial_of(float(-c.parameters["of"])) for c in configurations]
+
+    narrowed(pool, 9000, run, least=3000, of_each=True)
+    assert asked == [(3000, list(range(9))), (9000, [0, 1, 2, 4, 5])]
+    asked.clear()
+    narrowed(pool, 9000, run, least=3000)
+    assert asked == [(3000, list(range(9))), (9000, [0, 1, 2])]
+    asked.clear()
+    narrowed(pool, 8999, run, least=3000, of_each=True)
+    assert asked == [(8999, list(range(9)))]
+
+
+def test_half_the_rows_tell_policies_apart_until_that_is_many():
+    assert told_apart(4000) == (2000, 2000)
+    assert told_apart(600) == (300, 300)
+    assert told_apart(20_000) == (10_000, 5000)
+    assert told_apart(30_000) == (20_000, 7500)
+    assert told_apart(100_000) == (70_000, 25_000)
+    assert rungs(told_apart(23_000)[1], 11, CHOOSING) == [(5750, 11)]
+    assert rungs(told_apart(24_000)[1], 11, CHOOSING) == [(2000, 11), (6000, 4)]
 
 
 def test_two_survive_where_the_second_of_another_policy_is_within_a_standard_error():
@@ -79,11 +109,12 @@ def test_every_configuration_that_is_drawn_can_be_made_and_seeds_repeat():
 def test_the_portfolio_is_what_the_app_may_have_and_goes_on_with_draws():
     for each in spaces.PORTFOLIO:
         make(each.policy, **each.parameters)
-    assert spaces.of_auto(9, ["vw_cb_adf", "lin_ts", "neural_linear", "bootstrap"], seed=0) == list(spaces.PORTFOLIO)
+    every = ["vw_cb_adf", "lin_ts", "lin_ucb", "neural_linear", "bootstrap"]
+    assert spaces.of_auto(len(spaces.PORTFOLIO), every, seed=0) == list(spaces.PORTFOLIO)
     only = spaces.of_auto(30, ["lin_ts", "lin_ucb"], seed=0)
     assert {c.policy for c in only} == {"lin_ts", "lin_ucb"}
     assert len({c.key for c in only}) == len(only) == 30
-    with pytest.raises(ValueError, match="allows only uniform, expected one of bootstrap, lin_ts"):
+    with pytest.raises(ValueError, match="allows only uniform, expected one of bootstrap, lin_ts, lin_ucb"):
         spaces.of_auto(9, ["uniform"], seed=0)
 
 
