@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SAMPLE ?= 40
 SEED ?= 1
 MODULES ?=
-.PHONY: help setup demo test test-full check test-numpy2 rehearse test-ray test-privacy mutants sbom bench bench-learning bench-gpu up down clean
+.PHONY: help setup demo test test-full check test-numpy2 rehearse test-ray test-privacy test-tune mutants sbom bench bench-learning bench-gpu up down clean
 
 help:  ## what the verbs are
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-ray: setup  ## the tests that need Ray, on a cluster of this machine; Ray l
 
 test-privacy: setup  ## the tests that need the accountant of differential privacy, which lies in var/privacy, beside .venv
 	@.ci/extra privacy
+
+test-tune: setup  ## the tests that need Optuna, which lies in var/tune, beside .venv
+	@.ci/extra tune
 
 mutants: setup  ## do the tests notice? random small errors, one at a time (SAMPLE, SEED, MODULES; tests/faults/README.md)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r locks/mutants.lock

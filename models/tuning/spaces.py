@@ -4,14 +4,42 @@ Rates are drawn evenly on a logarithmic scale, the others evenly from what stand
 space is the policy's default, so that tuning never ends below it but by chance.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from croupier.models.tuning.configuration import Configuration
 
-Draw = Callable[[np.random.Generator], Any]
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of these values, each as likely."""
+
+    values: tuple[Any, ...]
+
+    def drawn(self, rng: np.random.Generator) -> Any:
+        """Returns a value."""
+        return self.values[int(rng.integers(len(self.values)))]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A number between these, evenly on a logarithmic scale, in three digits."""
+
+    low: float
+    high: float
+
+    def drawn(self, rng: np.random.Generator) -> float:
+        """Returns a number."""
+        return in_three_digits(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+
+
+def in_three_digits(value: float) -> float:
+    """Returns a number as it is declared in app.toml."""
+    return float(f"{value:.3g}")
+
 
 PORTFOLIO = (
     Configuration("vw_cb_adf", {"preset": "squarecb"}),
@@ -28,41 +56,31 @@ PORTFOLIO = (
 )
 
 
-def choice(*values: Any) -> Draw:
-    """One of these values, each as likely."""
-    return lambda rng: values[int(rng.integers(len(values)))]
-
-
-def rate(low: float, high: float) -> Draw:
-    """A number between these, evenly on a logarithmic scale, in three digits."""
-    return lambda rng: float(f"{np.exp(rng.uniform(np.log(low), np.log(high))):.3g}")
-
-
-SPACES: dict[str, dict[str, Draw]] = {
+SPACES: dict[str, dict[str, OneOf | Rate]] = {
     "vw_cb_adf": {
-        "preset": choice("squarecb", "squarecb_cautious", "greedy"),
-        "learning_rate": rate(0.05, 10.0),
-        "passes": choice(1, 2, 4),
-        "ignore_linear": choice("", "U", "A", "UA"),
+        "preset": OneOf(("squarecb", "squarecb_cautious", "greedy")),
+        "learning_rate": Rate(0.05, 10.0),
+        "passes": OneOf((1, 2, 4)),
+        "ignore_linear": OneOf(("", "U", "A", "UA")),
     },
     "lin_ts": {
-        "heads": choice("shared", "per_arm", "hybrid"),
-        "cross": choice("outer", "none"),
-        "prior": choice("default", "binary", "multi_valued"),
+        "heads": OneOf(("shared", "per_arm", "hybrid")),
+        "cross": OneOf(("outer", "none")),
+        "prior": OneOf(("default", "binary", "multi_valued")),
     },
     "lin_ucb": {
-        "heads": choice("shared", "per_arm", "hybrid"),
-        "cross": choice("outer", "none"),
-        "prior": choice("default", "binary", "multi_valued"),
-        "alpha": rate(0.03, 3.0),
+        "heads": OneOf(("shared", "per_arm", "hybrid")),
+        "cross": OneOf(("outer", "none")),
+        "prior": OneOf(("default", "binary", "multi_valued")),
+        "alpha": Rate(0.03, 3.0),
     },
     "neural_linear": {
-        "heads": choice("shared", "per_arm"),
-        "hidden": choice([20], [50], [100], [50, 50]),
-        "prior": choice("default", "binary", "multi_valued"),
-        "learning_rate": rate(3e-4, 3e-2),
-        "weight_decay": choice(0.0, 1e-4, 1e-2),
-        "epochs": choice(10, 30),
+        "heads": OneOf(("shared", "per_arm")),
+        "hidden": OneOf(([20], [50], [100], [50, 50])),
+        "prior": OneOf(("default", "binary", "multi_valued")),
+        "learning_rate": Rate(3e-4, 3e-2),
+        "weight_decay": OneOf((0.0, 1e-4, 1e-2)),
+        "epochs": OneOf((10, 30)),
     },
 }
 
@@ -73,7 +91,7 @@ def drawn(policy: str, count: int, *, seed: int) -> list[Configuration]:
     if policy not in SPACES:
         raise ValueError(f"policy: found {policy!r}, expected one of auto, {', '.join(SPACES)}")
     rng, space = np.random.default_rng([seed, 21]), SPACES[policy]
-    every = (Configuration(policy, {name: draw(rng) for name, draw in space.items()}) for _ in range(20 * count))
+    every = (Configuration(policy, {name: each.drawn(rng) for name, each in space.items()}) for _ in range(20 * count))
     return distinct([Configuration(policy), *every])[:count]
 
 

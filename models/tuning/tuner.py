@@ -11,6 +11,7 @@ there than rows that are not learnt.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from croupier.features.workspace import Workspace
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.data_features import data_features
 from croupier.models.tuning.halving import Tried, budget, narrowed, rungs
+from croupier.models.tuning.optuna_search import ModelSearch
 from croupier.models.tuning.trial import RowsBetween, difference, fetched, trial
 
 JUDGED, COMPARED = 0.3, 0.2
@@ -29,6 +31,7 @@ LEAST = 400  # rows before anything is chosen
 CHOOSING = 2000  # rows that a trial learns at least where policies are told apart, if there are so many
 JUDGES = 10_000  # rows that judge there, up to half of all
 WIDE = 1500  # products of context and arm features above which no head has them all
+TOO_WIDE = f"more than {WIDE:,} products of context and arm features"
 
 
 def told_apart(rows: int) -> tuple[int, int]:
@@ -100,8 +103,23 @@ class Tuner:
         """Random search: configurations in their order, each on all rows, until about `rows` are learnt in all."""
         each = self.edges[1]
         chosen = [c for c in configurations if self.affordable(c)][: max(1, round(rows / each))]
-        found = [Tried(c, each, f) for c, f in zip(chosen, self._judged(chosen, each), strict=True)]
-        return sorted(found, key=lambda tried: -tried.value)
+        return _best_first([Tried(c, each, f) for c, f in zip(chosen, self._judged(chosen, each), strict=True)])
+
+    def budget(self, count: int) -> int:
+        """How many rows `narrow` lets so many configurations learn in all."""
+        return sum(rows * number for rows, number in rungs(self.edges[1], count))
+
+    def by_model(self, policies: Sequence[str], rows: int) -> list[Tried]:
+        """Search by a model of what was tried (optuna_search.py), each trial on all rows, until about `rows` are learnt
+        in all. What is too wide to be tried counts as failed. Raises ValueError where Optuna is not installed."""
+        each, seed = self.edges[1], self.w.spec.policies.seed
+
+        def judged(proposed: Sequence[Configuration]) -> list[dict[str, Any]]:
+            found = iter(self._judged([c for c in proposed if self.affordable(c)], each))
+            return [next(found) if self.affordable(c) else {"failed": TOO_WIDE} for c in proposed]
+
+        found = [Tried(c, each, f) for c, f in ModelSearch(policies, max(1, round(rows / each)), seed=seed).run(judged)]
+        return _best_first(found)
 
     def compared(self, configurations: Sequence[Configuration]) -> list[dict[str, Any]]:
         """Trials that learn all rows before those that are kept for the comparison, which judge."""
@@ -138,11 +156,19 @@ class Tuner:
         return [int(self.times[first]), end]
 
 
-def beside(tuner: Tuner, configurations: Sequence[Configuration], cold: Sequence[Configuration]) -> dict[str, Any]:
+def beside(
+    tuner: Tuner,
+    configurations: Sequence[Configuration],
+    cold: Sequence[Configuration],
+    policies: Sequence[str] = (),
+) -> dict[str, Any]:
     """The default, random search and successive halving of `configurations` at the same number of learnt rows, each
     judged on rows that none of them had seen: by configuration, its value, and its difference from the default with
-    standard errors. `cold`: the default, then what random search takes in turn."""
-    tried = tuner.narrow(configurations)
+    standard errors. `cold`: the default, then what random search takes in turn. `policies`: those whose spaces are
+    searched by a model instead of halving. Raises ValueError where all that were tried failed."""
+    tried = [tuner.by_model(policies, tuner.budget(len(cold)))] if policies else tuner.narrow(configurations)
+    if tried[-1][0].value == -inf:
+        raise ValueError(f"tune: found that all {len(tried[-1])} trials failed: {tried[-1][0].found['failed']}")
     random = tuner.at_random(cold[1:], budget(tried))
     named = {"default": cold[0], "random": random[0].configuration, "tuned": tried[-1][0].configuration}
     found = dict(zip(named, tuner.compared(list(named.values())), strict=True))
@@ -152,6 +178,10 @@ def beside(tuner: Tuner, configurations: Sequence[Configuration], cold: Sequence
         facts = {"value": each.get("value"), "se": each.get("se"), "lift": gap[0], "lift_se": gap[1]}
         out[name] = named[name].to_json() | facts | ({"failed": each["failed"]} if "failed" in each else {})
     return out | {"rungs": [[said(t) for t in rung] for rung in tried]}
+
+
+def _best_first(found: Sequence[Tried]) -> list[Tried]:
+    return sorted(found, key=lambda tried: -tried.value)
 
 
 def said(tried: Tried) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from croupier.models import choosing
 from croupier.models.tuning import earlier_tunings, spaces, trial, tuner, warm_start
 from croupier.models.tuning.configuration import Configuration, toml
 
+HALVING, GP = "halving", "gp"
+
 
 def tuned(
     w: Workspace,
@@ -21,13 +23,17 @@ def tuned(
     features: str = "",
     *,
     cold: bool = False,
+    search: str = HALVING,
     done: Callable[[], object] | None = None,
     say: Callable[[str], object] = print,
 ) -> dict[str, Any]:
     """Tries `trials` configurations of `policy` (auto: of all) on features of this key (empty: the newest), keeps the
     record, and returns what came out, beside the default and random search; `app_toml` has the lines for app.toml.
-    `done` is called after each trial. Raises ValueError for a policy that the app cannot have, or where there are no
-    features, or too few rows."""
+    `search` by GP tries as many rows' worth by a model of what was tried, and begins cold.
+    `done` is called after each trial. Raises ValueError for a policy that the app cannot have, another search, or where
+    there are no features, or too few rows."""
+    if search not in {HALVING, GP}:
+        raise ValueError(f"search: found {search!r}, expected {HALVING} or {GP}")
     allowed, seed = choosing.allowed(w), w.spec.policies.seed
     if policy == "auto":
         configurations = spaces.of_auto(trials, allowed, seed=seed)
@@ -39,11 +45,14 @@ def tuned(
     held = trial.fetched(w.settings.app, key, str(w.home)).features
     engine = engine_of(w.settings, Results(w.store, choosing.RESULTS))
     tried = tuner.Tuner(w, key, choosing.judged_from(w, held), engine, compares=True, done=done)
-    begun = configurations if cold else _begun(tried, configurations, allowed if policy == "auto" else [policy], say)
-    found = tuner.beside(tried, begun, configurations)
+    names = [name for name in allowed if name in spaces.SPACES] if policy == "auto" else [policy]
+    warm = not cold and search == HALVING
+    begun = _begun(tried, configurations, allowed if policy == "auto" else [policy], say) if warm else configurations
+    found = tuner.beside(tried, begun, configurations, names if search == GP else ())
     earlier_tunings.keep(w, key, tried.data, found["rungs"])
     best = Configuration.from_json(found["tuned"])
-    return {"app": w.settings.app, "features": key, "policy": policy, **found, "app_toml": toml([best])}
+    asked = {"app": w.settings.app, "features": key, "policy": policy, "search": search}
+    return asked | found | {"app_toml": toml([best])}
 
 
 def _begun(

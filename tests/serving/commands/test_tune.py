@@ -3,6 +3,7 @@
 import json
 import tempfile
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,17 @@ def test_it_begins_with_what_other_logs_preferred_unless_it_is_to_be_cold(encode
     assert {Configuration.from_json(each).key for each in json.loads(cold.stdout)["rungs"][0]} == drawn
     assert "begins with" not in cold.stderr
     assert json.loads(cold.stdout)["random"] == found["random"]  # random search is what it was
+
+
+def test_a_search_that_is_not_there_is_named(encoded):
+    done = tune("shop", "--policy", "lin_ts", "--search", "grid")
+    assert done.exit_code != 0
+    assert "search: found 'grid', expected halving or gp" in done.output + str(done.exception)
+    if find_spec("optuna") is None:
+        done = tune("shop", "--policy", "lin_ts", "--trials", "3", "--search", "gp")
+        assert done.exit_code != 0
+        said = done.output + str(done.exception)
+        assert "search: found 'gp', but optuna is not installed here; run `pip install 'croupier[tune]'`" in said
 
 
 def test_what_cannot_be_is_named(encoded, tmp_path, monkeypatch):
