@@ -38,6 +38,7 @@ def mirror(store: Store, home: Path) -> None:
     finally:
         draft.unlink(missing_ok=True)
 
+
 _NOTHING_TO_EXPLORE, _UNLIMITED = nullcontext(ExploringLease()), (Lease(rows=ALL),)  # they count nothing
 
 
