@@ -42,7 +42,7 @@ def write(
 
 
 def _grouped(frames: Iterable[pl.DataFrame], group: int) -> Iterator[pl.DataFrame]:
-    """The same rows in frames of `group` rows each but for the last, so that the bytes hang on the rows alone."""
+    """Yields the same rows in frames of `group` rows, the last of fewer: so the bytes depend on the rows alone."""
     held, n = list[pl.DataFrame](), 0
     for frame in frames:
         left = frame
