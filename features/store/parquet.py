@@ -27,8 +27,9 @@ def table_of(parquet: bytes) -> pa.Table:
 def write(
     frames: Iterable[pl.DataFrame], sink: Path | pa.BufferOutputStream, schema: pl.Schema, *, group: int = 0
 ) -> int:
-    """Writes frames of this schema into one Parquet file, in row groups of about `group` rows (0: of GROUP); there are
-    statistics of the times alone. Returns how many rows they have."""
+    """Writes frames of this schema into one Parquet file, in row groups of `group` rows (0: of GROUP); there are
+    statistics of the times alone. However the rows are cut into frames, the bytes are the same. Returns how many rows
+    they have."""
     rows, repeated = 0, [name for name in schema if name not in DISTINCT]
     layout = _arrow(pl.DataFrame(schema=schema)).schema
     with pq.ParquetWriter(
@@ -41,14 +42,14 @@ def write(
 
 
 def _grouped(frames: Iterable[pl.DataFrame], group: int) -> Iterator[pl.DataFrame]:
-    """Frames of about `group` rows made of smaller and of larger ones."""
+    """Yields the same rows in frames of `group` rows, the last of fewer: so the bytes depend on the rows alone."""
     held, n = list[pl.DataFrame](), 0
     for frame in frames:
-        for some in frame.iter_slices(group):
-            held, n = [*held, some], n + len(some)
-            if n >= group:
-                yield pl.concat(held)
-                held, n = [], 0
+        left = frame
+        while n + len(left) >= group:
+            yield pl.concat([*held, left[: group - n]])
+            held, n, left = [], 0, left[group - n :]
+        held, n = [*held, left], n + len(left)
     if n:
         yield pl.concat(held)
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from croupier.features.batch import F64, Batch
+from croupier.features.batch import F64, I64, Batch, Bool
 from croupier.features.declared.segment import RequestSegment
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.versions import latest_interactions
@@ -27,7 +27,7 @@ from croupier.serving.release.safeguards import Safeguards
 
 Pair = tuple[str, str]
 ROWS, CANDIDATES = 2_000, 200_000  # of the latest requests, at most; and of their candidates, about
-SHOWN = 4_000  # of the latest decisions that showed the arms, at most: what is learnt of whom they suit
+SHOWN = 8_000  # of the latest decisions that showed the arms, at most: what is learnt of whom they suit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,20 +96,21 @@ class _Latest:
         if not len(rows) or not len(told):
             return None
         batch, seen = _batch(self.release, rows), _batch(self.release, told)
+        of, by = ([each.of_segment(group) for group in groups if group] for each in (batch, seen))
         suits = (
             ShownDecisions(
                 x=seen.context,
                 reward=told["reward"].to_numpy() / self.w.spec.reward.range[1],
                 mass=mass(self.usage, told),
                 kept=told["pass_probability"].to_numpy(),
-            ).suits(batch.context)
+                group=_numbers(by, len(told)),
+            ).suits(batch.context, _numbers(of, len(rows)))
             / rows["pass_probability"].to_numpy()
         )
-        of = [batch.of_segment(each) for each in groups if each]
         rewarded = (told["reward"] > 0).to_numpy()
         return SuitedRequests(
             weights=[suits[:, each] for each in of],
-            rewarded=[int(rewarded[seen.of_segment(each)].sum()) for each in groups if each],
+            rewarded=[int(rewarded[each].sum()) for each in by],
             shown=anew(batches=[batch[each] for each in of]).shown,
         )
 
@@ -128,6 +129,14 @@ class _Latest:
         return of_segment(
             self.usage.around, latest_interactions(self.w.store, self.now - PAST, self.now, where=where, rows=n)
         )
+
+
+def _numbers(groups: Sequence[Bool], n: int) -> I64:
+    """(n,) the number of each row's group, of which these are the marks; −1 where it is in none."""
+    found = np.full(n, -1)
+    for g, marks in enumerate(groups):
+        found[marks] = g
+    return found
 
 
 def _batch(release: LoadedRelease, rows: pl.DataFrame) -> Batch:

@@ -88,9 +88,9 @@ def joined(logged, folder, patch, engine, *, beside=None, most=0):
 
 
 def state(w):
-    """Version, rows and account of each hour. Parquet's bytes hang on how Polars holds the texts: not on the rows."""
+    """Version, rows, account and key of each hour, which has the digest of its bytes; and all rows."""
     rows = read_interactions(w.store, **SPAN)
-    of = {hour: (v.version, v.rows, v.account) for hour, v in newest(w.store, **SPAN).items()}
+    of = {hour: (v.version, v.rows, v.account, v.data) for hour, v in newest(w.store, **SPAN).items()}
     return of | {"rows": rows.to_dicts()}
 
 

@@ -67,6 +67,7 @@ def test_rows_accounts_and_versions_are_those_of_one_join(stores, of):
     account = join_interval(whole, SPEC, now=NOW, **SPAN)
     assert by_shards(parts, of) == account
     assert state(parts) == state(whole)
+    assert parts.list("interactions/") == whole.list("interactions/"), "the same bytes: the keys have their digests"
     events = account.to_dict()
     assert {name for name, count in events.items() if not count} == {"quarantined", "outside", "untimely"}
     for store in stores:

@@ -41,12 +41,12 @@ def test_frames_are_written_in_groups_of_their_own_and_read_as_they_were(tmp_pat
     assert pl.read_parquet(tmp_path / "rows.parquet").equals(whole)
     with pq.ParquetFile(tmp_path / "rows.parquet") as file:
         groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-    assert [group.num_rows for group in groups] == [31, 30, 31, 3]
+    assert [group.num_rows for group in groups] == [30, 30, 30, 5]
     assert [(group.column(1).statistics.min, group.column(1).statistics.max) for group in groups] == [
-        (0, 30), (31, 60), (61, 91), (92, 94),
+        (0, 29), (30, 59), (60, 89), (90, 94),
     ]  # fmt: skip
     assert write([], tmp_path / "none.parquet", whole.schema) == 0
     assert pl.read_parquet(tmp_path / "none.parquet").schema == whole.schema
     again = pa.BufferOutputStream()
-    write(pieces, again, whole.schema, group=30)
+    write([whole], again, whole.schema, group=30)
     assert again.getvalue().to_pybytes() == (tmp_path / "rows.parquet").read_bytes()

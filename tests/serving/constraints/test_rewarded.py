@@ -170,9 +170,11 @@ def learnt_from_the_log(w, release):
     mass = np.array([np.dot(pmf, mine) for pmf, mine in zip(rows["pmf"], comedy, strict=True)])
     shown, lists = np.array([GENRE[arm] == "comedy" for arm in rows["arm"]]), np.array(list(map(any, comedy)))
     x, reward = opportunities._batch(release, rows).context, rows["reward"].to_numpy()
-    told = ShownDecisions(x=x[shown], reward=reward[shown], mass=mass[shown], kept=np.ones(shown.sum()))
+    of = np.array([list(GROUPS).index(each) for each in device])
+    known = {"reward": reward[shown], "mass": mass[shown], "kept": np.ones(shown.sum()), "group": of[shown]}
+    suits = ShownDecisions(x=x[shown], **known).suits(x[lists], of[lists])
     for g, group in enumerate(GROUPS):
-        np.testing.assert_allclose(requests.weights[g], told.suits(x[lists])[:, device[lists] == group], rtol=1e-6)
+        np.testing.assert_allclose(requests.weights[g], suits[:, device[lists] == group], rtol=1e-6)
         assert requests.rewarded[g] == (shown & (reward > 0) & (device == group)).sum() > 0
 
 
