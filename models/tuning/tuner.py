@@ -35,8 +35,8 @@ TOO_WIDE = f"more than {WIDE:,} products of context and arm features"
 
 
 def told_apart(rows: int) -> tuple[int, int]:
-    """Of so many rows, where policies are told apart: the place at which the judging ones begin, and how many of those
-    before it the last rung learns, a quarter of all if that is enough, so that choosing is cheap."""
+    """Returns, of so many rows, the place at which those that tell policies apart begin, and how many of the rows
+    before it the last rung learns: a quarter of all if that is enough, so that choosing is cheap."""
     first = rows - max(round(JUDGED * rows), min(rows // 2, JUDGES))
     return first, min(first, max(CHOOSING, rows // 4))
 

@@ -32,6 +32,7 @@ PLANTS = {
     "Only serving/gateway knows starlette and uvicorn": ("serving/embedded/host.py", "import starlette"),
     "Only serving/fleet/shared_store.py knows the client of Redis": ("serving/fleet/member.py", "import redis"),
     "Only features/engines/ray_engine.py knows Ray": ("models/training.py", "import ray"),
+    "Only models/tuning/optuna_search.py knows Optuna": ("models/tuning/tuner.py", "import optuna"),
     "Only models/federated/accountant.py knows dp_accounting": ("models/federated/noise.py", "import dp_accounting"),
     "Only serving/contract/typed_arms.py knows msgspec": ("serving/contract/inline_arms.py", "import msgspec"),
     "Only models/retrieval/arm_index.py knows faiss": ("serving/retrieval/retriever.py", "import faiss"),

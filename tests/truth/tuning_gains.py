@@ -1,11 +1,12 @@
-"""Default, random search and successive halving at equal budget, on logs of known truth.
+"""Default, random search, successive halving, and Optuna's Gaussian process where the extra [tune] is installed, at
+equal budget, on logs of known truth.
 
     python -m tests.truth.tuning_gains [--policies vw_cb_adf,lin_ts] [--rows 4000] [--trials 18] [--seeds 5]
 
 Data: the .npz files (X, y) in the folder CROUPIER_DATA, by default ../shared/data beside the repository. Each becomes a
 bandit (one arm a class, reward 1 for the right one) that a uniform policy logged. Halving and random search are those of
-models/tuning: trials learn the earlier rows, and cross-fitted DR on later ones judges. The default, the best at random
-and the best by halving then learn the whole log. What each is worth is exact: its probability of the right class, mean
+models/tuning: trials learn the earlier rows, and cross-fitted DR on later ones judges. The default and the best of
+each search then learn the whole log. What each is worth is exact: its probability of the right class, mean
 over 3,000 rows that none has seen. It prints a Markdown table: mean losses over seeds, and how much less is lost than by
 the default, with standard errors over seeds.
 """
@@ -13,6 +14,7 @@ the default, with standard errors over seeds.
 import argparse
 import os
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,13 @@ from croupier.models.simulation.simulate import Problem, play, problem_of
 from croupier.models.tuning import spaces
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.halving import budget, narrowed
+from croupier.models.tuning.optuna_search import ModelSearch
 from croupier.models.tuning.trial import sums
 from croupier.models.tuning.tuner import JUDGED
 
 FOLDER = Path(os.environ.get("CROUPIER_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 TEST, FLOOR = 3000, 0.02
+SEARCHES = ("random", "tuned", *(["gp"] if find_spec("optuna") else []))
 
 
 class Log:
@@ -68,20 +72,24 @@ class Log:
 
 
 def compared(log: Log, configurations: list[Configuration]) -> dict[str, float]:
-    """Loss of the default, of the best at random and of the best by halving, which cost as many learnt rows."""
+    """Loss of the default, and of the best of each search, which cost as many learnt rows."""
     rungs = narrowed(configurations, log.learnt, lambda each, rows: log.tried(list(each), rows))
     count = max(1, round(budget(rungs) / log.learnt))
     random = configurations[1 : 1 + count]
     values = [found["value"] for found in log.tried(random, log.learnt)]
     chosen = {"default": configurations[0], "random": random[int(np.argmax(values))]}
     chosen["tuned"] = rungs[-1][0].configuration
+    if "gp" in SEARCHES:
+        search = ModelSearch([configurations[0].policy], count, seed=log.seed)
+        found = search.run(lambda each: log.tried(list(each), log.learnt))
+        chosen["gp"] = max(found, key=lambda each: each[1]["value"])[0]
     return {name: log.loss(each) for name, each in chosen.items()}
 
 
 def row(name: str, policy: str, found: list[dict[str, float]]) -> str:
     """A line of the table."""
-    cells = [f"{np.mean([each[kind] for each in found]):.3f}" for kind in ("default", "random", "tuned")]
-    for kind in ("random", "tuned"):
+    cells = [f"{np.mean([each[kind] for each in found]):.3f}" for kind in ("default", *SEARCHES)]
+    for kind in SEARCHES:
         gain = np.array([each["default"] - each[kind] for each in found])
         cells.append(f"{gain.mean():+.3f} ± {gain.std(ddof=1) / np.sqrt(len(gain)):.3f}")
     return f"| {name} | {policy} | " + " | ".join(cells) + " |"
@@ -94,7 +102,8 @@ def main() -> None:
     for name, default in (("rows", 4000), ("trials", 18), ("seeds", 5)):
         asked.add_argument(f"--{name}", type=int, default=default)
     given, began = asked.parse_args(), time.process_time()
-    print("| set | policy | default | random | tuned | random gains | tuning gains |\n|---|---|---|---|---|---|---|")
+    titles = ("set", "policy", "default", *SEARCHES, *(f"{kind} gains" for kind in SEARCHES))
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     for path in sorted(FOLDER.glob("*.npz")):
         name, problem = problem_of(path, reward="class", wheel=None, rounds=given.rows + TEST)
         logs = [Log(problem(np.random.default_rng([s, 1])), given.rows, s) for s in range(given.seeds)]

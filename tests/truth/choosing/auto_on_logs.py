@@ -1,6 +1,6 @@
 """What `candidates = "auto"` earns on a log, beside the best single policy of its portfolio in hindsight.
 
-    python -m tests.truth.auto_on_logs [--sets main|awkward|kept_back] [--logged even,uneven,greedy] [--rows 4000] [--seeds 5]
+    python -m tests.truth.choosing.auto_on_logs [--sets main|awkward|kept_back] [--logged even,uneven,greedy] [--rows 4000] [--seeds 5]
 
 main: the 14 sets of warm_start.py. awkward, kept_back: those of awkward_logs.py; nothing was chosen by the last. `auto`
 chooses on the log as an app's training does; what is left learns all of it, and of two the one that earns more by DR on
@@ -32,7 +32,7 @@ from croupier.models.tuning.halving import narrowed, survivors
 from croupier.models.tuning.spaces import PORTFOLIO
 from croupier.models.tuning.trial import difference, sums
 from croupier.models.tuning.tuner import CHOOSING, LEAST, told_apart
-from tests.truth.awkward_logs import AWKWARD, KEPT_BACK, Evenly, Greedily, Unevenly
+from tests.truth.choosing.awkward_logs import AWKWARD, KEPT_BACK, Evenly, Greedily, Unevenly
 from tests.truth.warm_start import problems
 
 GATE, TEST, BEGAN, FLOOR = 1600, 3000, 300, 0.02  # rows; BEGAN are those that the greedy policy has learnt

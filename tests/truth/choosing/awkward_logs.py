@@ -81,9 +81,12 @@ class Made:
         X = rng.normal(size=(rounds, WIDTH)).astype(np.float32)
         means = self.mean(self._scores(X))
         return Problem(
-            contexts=X, means=means, loss_from=0.0, range=(float(means.min()), float(means.max())),
+            contexts=X,
+            means=means,
+            loss_from=0.0,
+            range=(float(means.min()), float(means.max())),
             draw=lambda t, arm, draws: self._drawn(means, t, arm, draws),
-        )  # fmt: skip
+        )
 
     def _scores(self, X: F32) -> F64:
         rng = np.random.default_rng([self.seed, 78])

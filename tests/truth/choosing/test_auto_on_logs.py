@@ -6,8 +6,8 @@ import pytest
 from croupier.models.exploration import guard
 from croupier.models.tuning.configuration import Configuration
 from croupier.models.tuning.trial import sums
-from tests.truth.auto_on_logs import Found, Line, Log, cases, found, summary
-from tests.truth.awkward_logs import AWKWARD, Evenly, clicks, costs, heavy
+from tests.truth.choosing.auto_on_logs import Found, Line, Log, cases, found, summary
+from tests.truth.choosing.awkward_logs import AWKWARD, Evenly, clicks, costs, heavy
 
 SMALL = (
     Configuration("lin_ucb", {"heads": "per_arm"}),
