@@ -24,7 +24,7 @@ from croupier.features.interactions.joins import scratch
 from croupier.features.interactions.versions import Version
 from croupier.features.log import deferred
 from croupier.features.log.room import RETRY, make_room
-from croupier.features.log.ship import KEPT, ship, to_parquet
+from croupier.features.log.ship import KEPT, ship
 from croupier.features.log.shipped import ShippedLog, open_log, rewritten
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind
@@ -32,7 +32,7 @@ from croupier.features.settings import JOIN_ROWS
 from croupier.features.spec import RewardSpec
 from croupier.features.store import layout
 from croupier.features.store.locks import alone
-from croupier.features.store.parquet import table_of
+from croupier.features.store.parquet import bytes_of, table_of
 from croupier.features.store.partitions import HOURLY, LOGGED, by_hour, keys_between, versions_of
 from croupier.features.store.storage import Conflict, Store
 from croupier.features.utc import DAY, hour_start, to_us
@@ -232,4 +232,4 @@ def _without(parquet: bytes, secrets: list[str]) -> bytes | None:
         return None
     about = pl.any_horizontal(tests[name].fill_null(value=False) for name in names)
     gone = pl.DataFrame(table.select(names)).select(about=about)["about"]
-    return to_parquet(table.filter(pa.array((~gone).to_list()))) if gone.any() else None
+    return bytes_of(table.filter(pa.array((~gone).to_list()))) if gone.any() else None

@@ -8,7 +8,6 @@ Objects are keyed by the spool's own id, made once with its file: a host that is
 another host, goes on; two hosts of one name have two ids. The host's name stands in the objects, for people.
 """
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -17,7 +16,6 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from croupier.features.arrow import DECISIONS, REWARDS
 from croupier.features.clock import now_us
@@ -28,7 +26,7 @@ from croupier.features.log.spool import Spool
 from croupier.features.log.spool_rows import KINDS, Kind, Reject, reject_row
 from croupier.features.schema import ADDED, OPEN_ENDED
 from croupier.features.store import layout, log_layout
-from croupier.features.store.parquet import table_of
+from croupier.features.store.parquet import bytes_of, table_of
 from croupier.features.store.storage import AlreadyExists, Store, StoreError
 from croupier.features.utc import HOUR, hour_name
 
@@ -206,13 +204,6 @@ def _named(table: pa.Table, host: str) -> pa.Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), HOST: host.encode()})
 
 
-def to_parquet(table: pa.Table) -> bytes:
-    """Returns the bytes of a Parquet file of the table."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
-
-
 def _written(store: Store, key: str) -> str:
     """The key under which these rows are in the store already: their own, or the one that an older croupier gave them,
     with the name of the host before the spool's id. Their own key where they are not there."""
@@ -223,7 +214,7 @@ def _written(store: Store, key: str) -> str:
 
 def _create_once(store: Store, key: str, table: pa.Table) -> None:
     try:
-        store.create(key, to_parquet(table))
+        store.create(key, bytes_of(table))
     except AlreadyExists:
         _verify(store, key, table)
 

@@ -24,6 +24,13 @@ def table_of(parquet: bytes) -> pa.Table:
     return pq.read_table(pa.BufferReader(parquet))
 
 
+def bytes_of(table: pa.Table) -> bytes:
+    """The Parquet of a table as the log has it. Arrow writes into memory of its own, not into a Python file (above)."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
 def write(
     frames: Iterable[pl.DataFrame], sink: Path | pa.BufferOutputStream, schema: pl.Schema, *, group: int = 0
 ) -> int:

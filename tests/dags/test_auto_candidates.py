@@ -19,7 +19,7 @@ def test_the_log_chooses_its_candidates_and_the_gate_judges_them(dags, var):
     gate = dags("test", "train_and_gate", json.dumps({"app": "chooses", "features": key}))
     assert gate["state"] == "success", gate
     chosen = orjson.loads(w.store.get(f"choices/{key}.json"))
-    assert "chooses: auto: 12 trials on 900 rows, none of which judges, chose: " in dags.said
+    assert "chooses: auto: 11 trials on 900 rows, none of which judges, chose: " in dags.said
     assert [job["policy"] for job in gate["returned"]["plan"]] == list(chosen["candidates"])
     (verdict,) = gate["returned"]["judge"]
     judged = verdict["evaluation"]["policies"]

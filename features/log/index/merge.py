@@ -8,17 +8,15 @@ two at once make the same, and a shipper that dies and writes a merged object ag
 spool are shipped in order, so nothing can come later between the rows of a merged one.
 """
 
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from croupier.features.store import layout, log_layout
 from croupier.features.store.log_layout import FOREIGN
-from croupier.features.store.parquet import table_of
+from croupier.features.store.parquet import bytes_of, table_of
 from croupier.features.store.partitions import keys_between, whole
 from croupier.features.store.storage import AlreadyExists, Store
 from croupier.features.utc import HOUR
@@ -71,12 +69,10 @@ def _merged(store: Store, run: Sequence[tuple[str, log_layout.RowRange]]) -> boo
     tables = [table_of(store.get(key)) for key, _ in run]
     metadata = tables[-1].schema.metadata  # the name of the host as it was last
     table = pa.concat_tables(tables, promote_options="default").replace_schema_metadata(metadata)
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
     rows = log_layout.log_rows(run[0][1].spool, run[0][1].first, run[-1][1].last)
     key = layout.beside(run[0][0], rows)
     with suppress(AlreadyExists):
-        store.create(key, sink.getvalue())
+        store.create(key, bytes_of(table))
     if store.read(layout.EPOCH)[1] == epoch:
         return True
     store.delete(key)  # it may hold what was forgotten; what it was made of is still there

@@ -10,10 +10,11 @@ import pytest
 from croupier.features.exchange.tables.tabular import TableSource
 from croupier.features.interactions.join import join_interval
 from croupier.features.interactions.versions import newest, read_interactions
-from croupier.features.log.ship import ShipError, prune, ship, to_parquet
+from croupier.features.log.ship import ShipError, prune, ship
 from croupier.features.log.spool import Spool
 from croupier.features.schema import ADDED, Decision, Reward
 from croupier.features.spec import RewardSpec
+from croupier.features.store.parquet import bytes_of
 from croupier.features.store.storage import FolderStore
 from croupier.features.utc import from_us
 
@@ -58,7 +59,7 @@ def house(tmp_path):
 
 def _without_column(store, key):
     older = pq.read_table(BytesIO(store.get(key))).drop_columns(list(ADDED))
-    store.put(key, to_parquet(older))
+    store.put(key, bytes_of(older))
 
 
 def join(store):
@@ -94,7 +95,7 @@ def test_old_objects_are_verified_before_the_spool_lets_go(house):
     whole = store.get(key)
     table = pq.read_table(BytesIO(whole))
     wrong = table.set_column(table.schema.get_field_index("arm"), "arm", pa.array(["r", "l", "l"]))
-    store.put(key, to_parquet(wrong))
+    store.put(key, bytes_of(wrong))
     with pytest.raises(ShipError, match="3 other rows"):
         prune(spool, store, before=START + DAY)
     store.put(key, whole)
