@@ -6,7 +6,6 @@ policy has parameters of its own: there tree-structured Parzen estimators propos
 """
 
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import Any
 
 from croupier.models.tuning.configuration import Configuration
@@ -36,8 +35,7 @@ class ModelSearch:
         else:
             sampler = optuna.samplers.TPESampler(**common)
         self.study = optuna.create_study(direction="maximize", sampler=sampler)
-        self.policies, self.count = list(policies), count
-        self._worst = inf
+        self.failed, self.policies, self.count = optuna.trial.TrialState.FAIL, list(policies), count
 
     def run(self, judge: Judge) -> list[tuple[Configuration, dict[str, Any]]]:
         """Returns each configuration and its trial, in the order that they were proposed."""
@@ -45,18 +43,22 @@ class ModelSearch:
         while len(found) < self.count:
             asked = [self.study.ask() for _ in range(min(AT_ONCE, self.count - len(found)))]
             proposed = [self._configuration(each) for each in asked]
-            for trial, configuration, told in zip(asked, proposed, judge(proposed), strict=True):
-                self._tell(trial, told)
-                found.append((configuration, told))
+            told = judge(proposed)
+            for trial, each in sorted(zip(asked, told, strict=True), key=lambda pair: "value" not in pair[1]):
+                self._tell(trial, each)  # those that failed last: by then there is what they are worse than
+            found += zip(proposed, told, strict=True)
         return found
 
     def _tell(self, trial: Any, told: dict[str, Any]) -> None:
-        """What failed counts as the worst that was seen, 0 before any: a trial that is no number would be left out, and
-        its like proposed again."""
-        value = told.get("value", -inf)
-        if value > -inf:
-            self._worst = min(self._worst, value)
-        self.study.tell(trial, value if value > -inf else min(self._worst, 0.0))
+        """What failed counts as worse than all that was seen, by as much as the best is better than the worst: Optuna
+        leaves out a trial without a number, and would propose its like again."""
+        seen = [each.value for each in self.study.trials if each.value is not None]
+        if "value" in told:
+            self.study.tell(trial, told["value"])
+        elif seen:
+            self.study.tell(trial, min(seen) - max(max(seen) - min(seen), abs(min(seen))))
+        else:
+            self.study.tell(trial, state=self.failed)
 
     def _configuration(self, trial: Any) -> Configuration:
         policy = self.policies[0]

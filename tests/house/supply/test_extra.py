@@ -54,6 +54,18 @@ def test_a_registry_that_is_not_reached_is_said_and_is_no_failure_of_a_test(tmp_
     assert not (tmp_path / "asked").exists()
 
 
+def test_where_no_test_asks_for_the_extra_nothing_is_run(tmp_path):
+    extra(tmp_path)
+    (tmp_path / "asked").unlink()
+    (tmp_path / "tests" / "test_ray.py").write_text("import ray\n")
+    env = os.environ | {"PIP_SAYS": "", "PYTEST_EXIT": "0"}
+    done = subprocess.run(
+        ["bash", ".ci/extra", "ray"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "found no test that asks for ray" in done.stderr) == (1, True)
+    assert not (tmp_path / "asked").exists(), "else pytest would run the whole suite"
+
+
 def test_a_file_that_is_not_the_locked_one_fails(tmp_path):
     done = extra(tmp_path, pip="ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.")
     assert (done.returncode, "is not the one of locks/ray.lock" in done.stderr) == (1, True)

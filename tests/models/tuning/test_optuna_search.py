@@ -57,15 +57,20 @@ def test_seeds_repeat_and_what_is_proposed_can_be_made():
         assert 3e-4 <= each.parameters["learning_rate"] <= 3e-2
 
 
-def test_of_several_policies_the_better_one_is_proposed_more_often_and_failures_are_learnt_from():
+@pytest.mark.parametrize("best", [1.0, -3.0], ids=["gains", "costs"])
+def test_of_several_policies_the_better_one_is_proposed_more_often_and_failures_are_learnt_from(best):
     def told(configurations):
-        values = {"lin_ts": {"value": 1.0}, "lin_ucb": {"value": 0.0}, "vw_cb_adf": {"failed": "no"}}
+        values = {"lin_ts": {"value": best}, "lin_ucb": {"value": best - 1}, "vw_cb_adf": {"failed": "no"}}
         return [dict(values[each.policy]) for each in configurations]
 
-    found = ModelSearch(["vw_cb_adf", "lin_ts", "lin_ucb"], 36, seed=0).run(told)
+    search = ModelSearch(["vw_cb_adf", "lin_ts", "lin_ucb"], 36, seed=0)
+    found = search.run(told)
     late = [each.policy for each, _ in found[18:]]
     assert late.count("lin_ts") > len(late) / 2
     assert {trial.get("failed") for each, trial in found if each.policy == "vw_cb_adf"} == {"no"}
+    failed = [t.value for t, (each, _) in zip(search.study.trials, found, strict=True) if each.policy == "vw_cb_adf"]
+    assert all(value is None or value < best for value in failed), failed
+    assert sum(value is None for value in failed) <= AT_ONCE, "such are left out: only before anything was seen"
 
 
 def test_the_command_searches_for_as_many_rows_as_halving_takes(tmp_path, monkeypatch):
