@@ -22,7 +22,8 @@ def mounted(images: Mapping[str, str]) -> Iterator[dict[str, dict[str, Any]]]:
         known = {image: _known(image) for image in names}
         yield {service: known[image] for service, image in images.items()}
     finally:
-        _podman("unmount", *names)
+        if names:  # podman takes none for a mistake, and a rehearsal without images needs no podman
+            _podman("unmount", *names)
 
 
 def laid(

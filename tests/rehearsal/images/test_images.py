@@ -27,3 +27,9 @@ def test_the_image_with_ray_has_the_ray_of_its_lock():
         said = subprocess.run(words, check=True, capture_output=True, text=True, env=image["environment"]).stdout
     locked = re.search(r"^ray==(\S+)", (ROOT / "locks" / "ray.lock").read_text(), re.M)[1]
     assert said.strip() == f"ray, version {locked}"
+
+
+def test_without_images_no_podman_is_asked(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with places.mounted({}) as known:
+        assert known == {}
