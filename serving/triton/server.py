@@ -37,6 +37,7 @@ READY_SECONDS = 90.0
 SLOW_STUBS, HUNG, STARTS = "boost::interprocess::lock_exception", "not ready after", 3
 DRAIN_SECONDS = 10.0
 FREE_FROM, FREE_NUMBERS, FREE_TRIES = 10_001, 9_000, 100  # Linux lends 32768 and above, others 49152
+_RESERVED: list[socket.socket] = []  # held open until this process ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +56,14 @@ class Ports:
     @classmethod
     def free(cls) -> Self:
         """Returns three ports in a row that are free now, below those that systems lend to outgoing connections: while
-        a server is down that is started again, none of these takes its port. Raises TritonUnavailable."""
+        a server is down that is started again, none of these takes its port. No other process is given them while this
+        one lives, since a server listens only seconds after its ports were chosen. Raises TritonUnavailable."""
         for _ in range(FREE_TRIES):
-            found = cls.around(FREE_FROM + secrets.randbelow(FREE_NUMBERS))
+            found = cls.around(FREE_FROM + 3 * secrets.randbelow(FREE_NUMBERS // 3))
             with contextlib.suppress(TritonUnavailable):
                 found.refuse_busy()
-                return found
+                if _reserve(found.grpc):
+                    return found
         raise TritonUnavailable(f"ports: found none free from {FREE_FROM} to {FREE_FROM + FREE_NUMBERS}")
 
     def refuse_busy(self) -> None:
@@ -76,6 +79,19 @@ class Ports:
                         "(`make down` if it is ours), or set CROUPIER_TRITON=127.0.0.1:PORT "
                         "(HTTP is one below, metrics one above)"
                     ) from None
+
+
+def _reserve(port: int) -> bool:
+    """False where a process of this network namespace holds the name of that port. The kernel takes the name back when
+    its process ends, however it ends."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0croupier/ports/{port}")
+    except OSError:
+        name.close()
+        return False
+    _RESERVED.append(name)
+    return True
 
 
 class EndedWhileStarting(TritonUnavailable):

@@ -42,6 +42,24 @@ def test_a_busy_port_is_one_clear_sentence(tmp_path):
             TritonServer(tmp_path, ports=ports).start()
 
 
+ELSEWHERE = "import sys; from croupier.serving.triton.server import Ports; print(Ports.free().grpc, flush=True); sys.stdin.read()"
+
+
+def test_no_two_processes_are_given_the_same_free_ports(monkeypatch):
+    """Two workers of pytest were, seconds before either's server listened; the second server ended while starting."""
+    with subprocess.Popen([sys.executable, "-c", ELSEWHERE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        theirs = int(other.stdout.readline())
+        monkeypatch.setattr(server, "FREE_FROM", theirs)  # the only three there are to be had
+        monkeypatch.setattr(server, "FREE_NUMBERS", 3)
+        with pytest.raises(TritonUnavailable, match=f"found none free from {theirs} to"):
+            Ports.free()
+        other.kill()
+        other.wait()
+        assert Ports.free() == Ports.around(theirs)
+        with pytest.raises(TritonUnavailable):
+            Ports.free()
+
+
 def test_the_supervisor_outlives_a_full_disk():
     """It ended, and nobody started Triton again when there was room."""
     troubles = [OSError("no space left on device"), TritonUnavailable("not ready"), ValueError("no model.py"), None]
