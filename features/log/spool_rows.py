@@ -34,19 +34,43 @@ class Reject:
     at: int
 
 
-_FIELDS = tuple(f.name for f in fields(Decision) if f.name not in ADDED)
 _LATER = tuple(f.name for f in fields(Decision) if f.name in ADDED)  # each means nothing where it is empty or 0
-_values, _later = attrgetter(*_FIELDS), attrgetter(*_LATER)
+_later = attrgetter(*_LATER)
 
 
 def decision_row(d: Decision) -> tuple[str, int, bytes]:
     """(event_id, at, JSON body), without the columns that older rows lack where they mean nothing: a fifth of the body.
     orjson takes a dict in half the time of a dataclass with slots."""
-    row = dict(zip(_FIELDS, _values(d), strict=True))
-    row |= {name: value for name, value in zip(_LATER, _later(d), strict=True) if value}
+    row = _columns(d)
+    if any(later := _later(d)):
+        row |= {name: value for name, value in zip(_LATER, later, strict=True) if value}
     if type(d.arm_features) is PlainRows:
         row["arm_features"] = d.arm_features.json  # written already
     return d.event_id, d.at, orjson.dumps(row)
+
+
+def _columns(d: Decision) -> dict[str, Any]:
+    """The columns that every row has. Written out, since this takes half the time of asking for them by name."""
+    return {
+        "event_id": d.event_id,
+        "at": d.at,
+        "unit_id": d.unit_id,
+        "context": d.context,
+        "arms": d.arms,
+        "pmf": d.pmf,
+        "arm": d.arm,
+        "propensity": d.propensity,
+        "policy": d.policy,
+        "role": d.role,
+        "release": d.release,
+        "stage": d.stage,
+        "arm_context": d.arm_context,
+        "catalogue": d.catalogue,
+        "encoder": d.encoder,
+        "posterior_step": d.posterior_step,
+        "fallback_reason": d.fallback_reason,
+        "pass_probability": d.pass_probability,
+    }
 
 
 def decision(body: bytes) -> Decision:

@@ -14,6 +14,8 @@ from croupier.features.batch import F32
 Array = Any  # numpy's or torch's: no type says what both can do
 ROWS, ROWS_OF_A_GPU = 4, 128  # of a product that is computed at once
 ALONE = 1 << 18  # multiplications up to which OpenBLAS computes a product in one thread, whatever it is allowed
+MANY = 1 << 15  # booleans from which they are counted by words
+LOW_BYTES, LOW_BITS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)  # of each 16 bits
 BOUND = 1e4  # features beyond ±BOUND are clipped: standardised ones never are, outliers stay finite
 
 
@@ -67,7 +69,20 @@ def positive(x: Array) -> Array:
 
 def total(x: Array) -> Array:
     """Returns how many of a row (..., S) of booleans are true, (...)."""
-    return np.add.reduce(x.view(np.uint8), -1, dtype=np.int32) if isinstance(x, np.ndarray) else x.sum(-1)
+    if not isinstance(x, np.ndarray):
+        return x.sum(-1)
+    wide = x.shape[-1] % 8 == 0 and x.shape[-1] <= 8 * 255 and x.flags.c_contiguous
+    return _by_words(x) if wide and x.size >= MANY else np.add.reduce(x.view(np.uint8), -1, dtype=np.int32)
+
+
+def _by_words(x: NDArray[np.bool_]) -> NDArray[Any]:
+    """As `total`, a third of its time: eight booleans are added as one number of 64 bits, which has room for a count of
+    255 in each of its bytes. The bytes are then added in pairs, and the pairs by a product whose top 16 bits have the
+    sum."""
+    words = np.einsum("...s->...", x.view(np.uint64))
+    pairs = (words & LOW_BYTES) + (words >> np.uint64(8) & LOW_BYTES)
+    found: NDArray[Any] = pairs * LOW_BITS >> np.uint64(48)
+    return found
 
 
 def product(x: Array, w: Array) -> Array:

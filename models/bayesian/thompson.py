@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from croupier.features.batch import F64, Batch, Left
+from croupier.features.batch import F64, Batch, Bool, Left
 from croupier.models.bayesian.arrays import Array, beside, best, host, on, product, total
 from croupier.models.policy import Among
 
@@ -61,17 +61,36 @@ def less(scored: Array, price: F64 | None, *, kept: bool = True) -> Array:
 
 
 def among(scored: Array) -> Among:
-    """Returns what gives shares of votes over what is left, from scores (B, K, S) in units of its prices."""
-    K, S = scored.shape[1:]
+    """Returns what gives shares of votes over what is left, from scores (B, K, S) in units of its prices. It is for one
+    thread."""
+    (B, K, S), rows = scored.shape, scored.reshape(-1, scored.shape[-1])
+    every = np.arange(B)
 
     def found(left: Left) -> F64:
         if left.whole:
             return votes(less(scored, left.price))
-        flat = (left.rows[:, None] * K + left.place).ravel()
-        part = scored.reshape(-1, S)[beside(flat, scored)].reshape(*left.mask.shape, S)
+        flat = left.rows[:, None] * K + left.place
+        if left.price is None and np.array_equal(left.rows, every):
+            keep = np.zeros(B * K, bool)
+            keep[flat[left.mask]] = True
+            shares = _over(rows, ~keep, B).take(flat)
+            return shares if left.mask.all() else np.where(left.mask, shares, 0.0)
+        part = rows[beside(flat.ravel(), scored)].reshape(*left.mask.shape, S)
         return votes(less(part if left.mask.all() else without(part, left.mask), left.price, kept=False))
 
     return found
+
+
+def _over(rows: Array, out: Bool, B: int) -> F64:
+    """Returns the shares of votes (B, K) of scores (B·K, S) but for those `out` (B·K,), which have none: these few are
+    covered and uncovered, in a tenth of the time that it takes to copy the others."""
+    covered = beside(np.flatnonzero(out), rows)
+    before = rows[covered]
+    rows[covered] = -np.inf
+    try:
+        return votes(rows.reshape(B, -1, rows.shape[-1]))
+    finally:
+        rows[covered] = before
 
 
 def votes(scored: Array) -> F64:

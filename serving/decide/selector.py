@@ -9,8 +9,9 @@ fallback, and nobody's answer depends on batch mates. A decision is answered onl
 import copy
 import logging
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 Rows = NDArray[np.intp]
 TRIAL_CANDIDATE = "smoke:candidate"  # see serving/operate/trial.py
 _CANARY = CANARY.encode()
+_MADE_BY = attrgetter("release", "role", "policy", "fallback_reason")
 
 
 class Selector:
@@ -253,15 +255,15 @@ class Selector:
         if self.recorder is None:
             return made
         real = [d for r, d in zip(requests, made, strict=True) if r.unit_id != CANARY]
-        stored = iter(self.recorder.append_decisions(real, *([left_out] if left_out else [])) if real else [])
-        made_by: dict[tuple[int, str, str, str], int] = defaultdict(int)
-        for d in real:
-            made_by[d.release, d.role, d.policy, d.fallback_reason] += 1
-        for (release, role, policy, reason), n in made_by.items():
+        found = self.recorder.append_decisions(real, *([left_out] if left_out else [])) if real else []
+        for (release, role, policy, reason), n in Counter(map(_MADE_BY, real)).items():
             self.meter.count("croupier_decisions_total", n, release=str(release), role=role, policy=policy)
             if reason:
                 kind = ":".join(reason.split(":")[:2])  # role and exception, not its message
                 self.meter.count("croupier_fallbacks_total", n, reason=kind)
+        if len(real) == len(made):
+            return found
+        stored = iter(found)
         return [d if r.unit_id == CANARY else next(stored) for r, d in zip(requests, made, strict=True)]
 
     def _canary(self, now: int) -> Raw:

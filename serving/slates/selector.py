@@ -13,6 +13,7 @@ that is on record, and every one of a release with budgets, limits or a baseline
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from operator import is_
 
 from croupier.features.batch import Batch, Left
 from croupier.features.encoding.undeclared import Undeclared
@@ -136,6 +137,8 @@ class SlateSelector(Selector):
         made = [decision for slate in slates for decision in slate.made]
         with self.meter.stage("record"):
             stored = self.record([slate.left for slate in slates for _ in slate.made], made, unknown.counts)
+        if all(map(is_, stored, made)):
+            return [True] * len(slates)
         same = iter([(d.arm, d.propensity) == (m.arm, m.propensity) for d, m in zip(stored, made, strict=True)])
         return [all([next(same) for _ in each.made]) for each in slates]  # noqa: C419 - each takes all of its own
 

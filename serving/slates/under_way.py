@@ -48,7 +48,7 @@ class UnderWay:
         """The next slot shows this arm, from this place among its candidates."""
         if len(self.made) + 1 < self.k:
             place = self.left.arms.index(decision.arm) if len(self.made) in self.narrowed else place
-            self.left = without(self.left, place)
+            self.left = without(self.left, place, own=bool(self.made))
         self.made.append(decision)
 
     def so_far(self) -> SlateSoFar:
@@ -64,7 +64,10 @@ class UnderWay:
 
     def answer(self) -> Slate:
         """The slate as it was decided."""
-        return Slate(slate_id=self.slate_id, slots=tuple(self._slots()))
+        if self.narrowed or self.offered.dropped:
+            return Slate(slate_id=self.slate_id, slots=tuple(self._slots()))
+        slots = [Selection(d.event_id, d.arm, d.propensity, d.pmf, d.release, d.role) for d in self.made]
+        return Slate(slate_id=self.slate_id, slots=tuple(slots))
 
     def _slots(self) -> Iterator[Selection]:
         for slot, d in enumerate(self.made):
@@ -95,9 +98,12 @@ def _over(request: Request, places: Sequence[int]) -> Request:
     )
 
 
-def without(request: Request, place: int) -> Request:
-    """A decoded request without one of its arms."""
+def without(request: Request, place: int, *, own: bool = False) -> Request:
+    """A decoded request without one of its arms; itself, where it is the slate's `own` and may be changed."""
     arms, pairs, given, after = request.arms, request.arm_context, request.arm_features, place + 1
+    if own and not pairs and not given:
+        request.arms = (*arms[:place], *arms[after:])
+        return request
     return Request(
         unit_id=request.unit_id,
         context=request.context,

@@ -40,6 +40,21 @@ def test_what_is_left_has_the_pmf_of_a_batch_of_it_to_the_bit(name, when, batch)
     assert isinstance(learner, policy.ScoredOnce) == (name in SCORED_ONCE)
 
 
+@pytest.mark.medium
+@pytest.mark.parametrize("name", NAMES)
+def test_so_has_what_is_left_of_every_request_in_any_order(name, batch):
+    """All requests of a batch, which a vote elects in place; the same ones in another order, and some twice."""
+    batch, learner, rng = batch[batch.mask.sum(axis=1) > 2], trained(name), np.random.default_rng(3)
+    among, every = policy.among(learner, batch), np.arange(len(batch))
+    places = np.array([rng.choice(np.flatnonzero(row), 2, replace=False) for row in batch.mask])
+    twice = every // 2  # as many rows as the batch has, but not its own
+    parts = [(every, places), (every, places[:, :1]), (every[::-1], places[::-1]), (every, places[:, 1:])]
+    for rows, shown in (*parts, (twice, places[twice, every % 2][:, None])):
+        left = Left.of(batch.mask, rows, shown)
+        assert (among(left) == learner.pmf(left.batch(batch))).all()
+    assert (among(Left.all(batch.mask)) == learner.pmf(batch)).all(), "what is asked changes nothing of what is kept"
+
+
 def test_left_leaves_out_what_is_shown_and_nothing_else(batch):
     rows = np.flatnonzero(batch.mask.sum(axis=1) > 2)
     shown = np.array([np.flatnonzero(batch.mask[row])[[2, 0]] for row in rows])

@@ -6,6 +6,7 @@ import os
 import resource
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 
 import orjson
 import pytest
@@ -13,8 +14,8 @@ import pytest
 from croupier.features.ids import uuid7
 from croupier.features.log.spool import Spool
 from croupier.features.log.spool_file import SpoolUnavailable
-from croupier.features.log.spool_rows import decision, token
-from croupier.features.schema import Decision, InvalidEvent, Reward
+from croupier.features.log.spool_rows import decision, decision_row, token
+from croupier.features.schema import ADDED, Decision, InvalidEvent, Reward
 
 
 def make(event_id: str = "", **changes) -> Decision:
@@ -53,6 +54,11 @@ def test_what_is_appended_is_found_again_unchanged(spool):
     assert spool.find([e.event_id for e in events] + ["unknown"]) == {e.event_id: e for e in events}
     assert [decision(body) for _, body in spool.read("decisions")] == events
     assert spool.read("decisions", 1, 1, last=2) == spool.read("decisions")[1:2]
+
+
+def test_a_row_has_every_column_that_was_there_from_the_beginning():
+    _, _, body = decision_row(make("e1"))
+    assert list(orjson.loads(body)) == [f.name for f in fields(Decision) if f.name not in ADDED]
 
 
 @pytest.mark.parametrize("n", [1, 63, 64, 65, 200])

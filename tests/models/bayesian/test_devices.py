@@ -77,3 +77,12 @@ def test_the_benchmark_imports_numpy_and_torch_alone():
     absent = ["scipy", "polars", "pyarrow", "orjson", "safetensors", "tqdm", "sklearn", "threadpoolctl"]
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import tests.benchmarks.gpu as g; print(g.ARMS)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "20\n"
+
+
+@pytest.mark.parametrize("draws", [8, 100, 256, 2040, 2048])
+def test_votes_are_counted_alike_however_many_there_are(draws):
+    for share in (0.0, 0.3, 1.0):  # all won: the most that the bytes of a number must hold
+        won = np.random.default_rng(1).random((24, 80, draws)) < share
+        assert (arrays.total(won) == won.sum(axis=2)).all()
+    aside = won.transpose(1, 0, 2)  # not in one piece
+    assert (arrays.total(aside) == aside.sum(axis=2)).all()
