@@ -184,15 +184,11 @@ class Left:
         if self.whole:
             return whole if self.price is None else replace(whole, price=whole.paid + self.price)
         price = None if whole.price is None else np.where(self.mask, self.take(whole.price), 0.0)
-        n, k = self.mask.shape
-        pair = whole.pair[:n, :k]  # of no columns, mostly
-        if whole.pair.shape[2]:
-            pair = np.where(self.mask[:, :, None], whole.pair[self.rows[:, None], self.place], 0.0)
         return Batch(
             context=whole.context[self.rows],
             arm=np.where(self.mask, self.take(whole.arm), 0),
             mask=self.mask,
-            pair=pair,
+            pair=np.where(self.mask[:, :, None], whole.pair[self.rows[:, None], self.place], 0.0),
             catalogue=whole.catalogue,
             price=self.price if price is None else price if self.price is None else price + self.price,
             segmented=None if whole.segmented is None else whole.segmented[self.rows],
