@@ -57,8 +57,9 @@ class BilinearForm:
         if self._crossed is None:
             scores = product(x.reshape(B * K, -1), plain).reshape(B, K, -1)
         else:
-            by_request = product(beside(bounded(batch.context, "cpu"), plain), self._crossed)
-            scores = product(x, by_request.reshape(B, *plain.shape) + plain)
+            by_request = product(beside(bounded(batch.context, "cpu"), plain), self._crossed).reshape(B, *plain.shape)
+            by_request += plain  # in its place: a new array of that size costs as long again
+            scores = product(x, by_request)
         return scores if batch.mask.all() else thompson.without(scores, batch.mask)
 
     def _of(self, catalogue: Catalogue) -> Array:
