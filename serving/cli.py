@@ -11,6 +11,7 @@ import typer
 from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]  # of the click that typer brings
 
 from croupier.features.store.storage import StoreError
+from croupier.serving import plain_help
 
 # by name: where it is, and the first sentence of its own help, so that `croupier --help` imports none of them
 COMMANDS = {
@@ -121,7 +122,7 @@ class _Lazy(TyperGroup):
         module, _, attribute = where.partition(":")
         command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
         command.name = cmd_name  # a group made elsewhere does not know what it is called here
-        return command
+        return plain_help.shown_as_written(command)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The first page: the commands by name and sentence, of which none is imported."""

@@ -29,7 +29,7 @@ LogFile = Annotated[
     Path, typer.Argument(help="a table as .parquet, .feather, .csv, .tsv or JSON rows; or DSJSON as .json")
 ]
 Days = Annotated[int, typer.Option(min=0, max=100_000, help="of the log to look at; 0: all of it")]
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, markup=False)
 LONG_AGO, FAR = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -43,7 +43,7 @@ def _init(
     if told(as_json, {"app": app, **asdict(found)}):
         return
     for note in found.notes:
-        console.print(f"  {note}", markup=False)
+        console.print(f"  {note}")
     then = f"croupier import {shlex.quote(str(log))} --app {shlex.quote(app)}"
     console.print(f"wrote {found.app_toml} and catalogue.json ({found.arms} arms); then: {then}")
     if "var" not in w.settings.model_fields_set:
@@ -64,18 +64,18 @@ def _import(log: LogFile, app: App = "default", column: RoleColumn = None, as_js
         _or_refused(log, found.nothing)
         return
     for note in found.warnings:
-        console.print(f"  {note}", style="yellow", markup=False)
+        console.print(f"  {note}", style="yellow")
     console.print(
         f"{done.decisions:,} new decisions, {done.rewards:,} new rewards, {done.repeated:,} rows repeat "
         f"what the log holds, {done.skipped:,} rows skipped"
     )
     for line in own_log.unkept(done):
-        console.print(f"  {line}", style="yellow", markup=False)
+        console.print(f"  {line}", style="yellow")
     if not found.nothing:
         console.print(f"decided from {first} to {last} UTC: run the build_features DAG for those hours")
         console.print(f"  or, without Airflow: {turn.over(app, done.start)}")
     for reason, n in found.reasons.items():
-        console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
+        console.print(f"  skipped {n:,}: {explained(reason)}")
     _or_refused(log, found.nothing)
 
 

@@ -23,7 +23,7 @@ from croupier.serving.commands.telling import App, AsJson, told
 account = typer.Typer(help="What became of every event.")
 restatements = typer.Typer(help="Hours that changed after they were joined, and the verdicts that had used them.")
 forget = typer.Typer(help="Remove a unit from the log and from all that was made of it.")
-console = Console()
+console = Console(markup=False)
 
 
 @account.command("account")

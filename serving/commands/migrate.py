@@ -24,7 +24,7 @@ from croupier.serving.frames.own_log import Appended, DeclaredApp
 from croupier.serving.operate import verdict_release
 
 app = typer.Typer(no_args_is_help=True)
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, markup=False)
 Export = Annotated[Path | None, typer.Option(help="folder: settings, learning policy and logs as JSON, a model")]
 Endpoint = Annotated[str, typer.Option(metavar="URL", help="a Personalizer that runs: its settings, without its log")]
 Key = Annotated[Path | None, typer.Option(help="a file with the key of --endpoint")]
@@ -68,11 +68,11 @@ def _personalizer(
     if told(as_json, found | {"notes": declared.notes, "log": done, "reasons": reasons}):
         return
     for line in (*said, *declared.notes, *(appended.warnings if appended else ())):
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {line}")
     for line in own_log.unkept(appended.done) if appended else ():
-        console.print(f"  {line}", style="yellow", markup=False)
+        console.print(f"  {line}", style="yellow")
     for reason, n in reasons.items():
-        console.print(f"  skipped {n:,}: {explained(reason)}", markup=False)
+        console.print(f"  skipped {n:,}: {explained(reason)}")
     console.print(_wrote(declared, release, appended))
     name = shlex.quote(app)
     train = f"{turn.over(app, appended.done.start)}; " if appended else ""

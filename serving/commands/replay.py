@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from croupier.features.ids import hash_unit
 from croupier.features.log.spool import Spool
@@ -25,6 +25,7 @@ from croupier.serving.commands.telling import App, AsJson, told
 if TYPE_CHECKING:
     from croupier.serving.decide.replay import ReplayStep
 
+console = Console(markup=False, highlight=False)
 app = typer.Typer(help="Re-derive a logged decision: release, encoder, posterior, pmf, draw.")
 EventId = Annotated[str, typer.Argument(help="the event_id that select() answered")]
 Unit = Annotated[str, typer.Option(help="list the decisions of this unit instead: its id as the application sends it")]
@@ -103,12 +104,10 @@ def _of_event(w: Workspace, spools: Sequence[Spool], event_id: str, as_json: boo
 
 
 def _print(decision: Decision, findings: "Sequence[ReplayStep]") -> None:
-    console = Console()
-    made = f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}"
-    console.print(escape(made))
+    console.print(f"{decision.role} {decision.policy}: {decision.arm} with probability {decision.propensity:.6g}")
     for finding in findings:
-        verdict = "[green]same[/]" if finding.holds else "[red]DIFFERS[/]"
-        console.print(f"  {verdict}  {finding.step}: {escape(finding.detail)}")
+        verdict = ("same", "green") if finding.holds else ("DIFFERS", "red")
+        console.print(Text.assemble("  ", verdict, f"  {finding.step}: {finding.detail}"))
 
 
 def _of_unit(w: Workspace, spool: Spool, unit: str, most: int, as_json: bool) -> None:
@@ -122,8 +121,8 @@ def _of_unit(w: Workspace, spool: Spool, unit: str, most: int, as_json: bool) ->
     table = Table("at (UTC)", whole, "arm", "probability", "release", "role", "policy")
     for row in rows:
         shown = (row["arm"], f"{row['propensity']:.6g}", str(row["release"]), row["role"], row["policy"])
-        table.add_row(row["at"][:19].replace("T", " "), row["event_id"], *map(escape, shown))
-    Console().print(table)
+        table.add_row(row["at"][:19].replace("T", " "), row["event_id"], *shown)
+    console.print(table)
 
 
 def _described(decision: Decision) -> dict[str, Any]:

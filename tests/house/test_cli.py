@@ -3,14 +3,17 @@
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from croupier import serving
 from croupier.dags.local import standalone
 from croupier.dags.local.standalone import Airflow
 from croupier.serving.cli import COMMANDS, app
@@ -24,6 +27,40 @@ def test_every_command_explains_itself(name):
     result = RUNNER.invoke(app, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert "Usage" in result.output
+
+
+def _texts(command):
+    """The help of a command, of its options, and of the commands within."""
+    yield command.help or ""
+    for parameter in command.params:
+        yield getattr(parameter, "help", "") or ""
+    for inner in getattr(command, "commands", {}).values():
+        yield from _texts(inner)
+
+
+def _pages(name, command):
+    yield RUNNER.invoke(app, [*name, "--help"], env={"COLUMNS": "250", "TERMINAL_WIDTH": "250"}).output
+    for inner in getattr(command, "commands", {}):
+        yield from _pages([*name, inner], command.commands[inner])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_shown_as_it_is_written(name):
+    """Rich took [training] for a colour, and `pip install 'croupier[tune]'` lost its extra."""
+    where, _ = COMMANDS[name]
+    module, _, attribute = where.partition(":")
+    command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+    bracketed = {word for text in _texts(command) for word in re.findall(r"\S*\[\S*", text)}
+    shown = " ".join(" ".join(_pages([name], command)).split())
+    assert [word for word in bracketed if word not in shown] == []
+
+
+def test_nothing_that_is_printed_is_taken_for_markup():
+    """A column named `price [eur]` would lose half its name, and a folder named `[/x]` would end the command."""
+    sources = sorted(Path(serving.__file__).parent.rglob("*.py"))
+    made = [line.strip() for path in sources for line in path.read_text().splitlines() if " Console(" in line]
+    assert len(made) > 10
+    assert [line for line in made if "markup=False" not in line] == []
 
 
 def test_help_lists_them_all_and_imports_none():

@@ -16,7 +16,7 @@ from croupier.serving.commands.evaluation.gate_plan import gate_plan, newest
 from croupier.serving.commands.telling import App, AsJson, Out, encoded, prepared, to_stdout, told, written
 
 gate = typer.Typer(no_args_is_help=True, help="Why the gate said what it said.")
-console = Console()
+console = Console(markup=False)
 
 
 @gate.callback()
@@ -45,7 +45,7 @@ def report(
     found = body.get("evaluation", body)["policies"]
     for u in unchecked({name: p for name, p in found.items() if p["role"] == CANDIDATE}):
         counts = "counts as not passed" if u["blocks"] else "other conditions cover it"
-        console.print(f"not checked: {u['name']}, because {u['reason']}; {counts}", markup=False)
+        console.print(f"not checked: {u['name']}, because {u['reason']}; {counts}")
 
 
 gate.command("plan")(gate_plan)

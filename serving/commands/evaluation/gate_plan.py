@@ -15,7 +15,7 @@ from croupier.features.workspace import Workspace
 from croupier.models.gate.planning import ALWAYS, Known, plan
 from croupier.serving.commands.telling import App, AsJson, told
 
-console = Console()
+console = Console(markup=False)
 
 
 def gate_plan(

@@ -11,7 +11,7 @@ from croupier.serving.commands.telling import App, Out, RoleColumn, roles, to_st
 from croupier.serving.frames import log_value
 from croupier.serving.frames.value_shown import shown
 
-console = Console()
+console = Console(markup=False)
 
 
 def ope(

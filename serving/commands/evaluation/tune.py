@@ -11,7 +11,7 @@ from rich.table import Table
 from croupier.serving.commands.telling import App, Out, prepared, to_stdout, written
 
 app = typer.Typer()
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, markup=False)
 Name = Annotated[str, typer.Argument(help="the app, as --app names it")]
 Policy = Annotated[str, typer.Option(help="whose parameters: vw_cb_adf, lin_ts, lin_ucb, neural_linear; auto: of all")]
 Trials = Annotated[int, typer.Option(min=3, max=1000, help="configurations that the first rung tries")]
@@ -81,7 +81,7 @@ def _show(found: dict[str, Any]) -> None:
     console.print(table)
     if (found["tuned"].get("lift") or -math.inf) > 0:
         console.print("for app.toml; the gate will judge it as any candidate:\n")
-        console.print(found["app_toml"], markup=False)
+        console.print(found["app_toml"])
     else:
         console.print("the default was not beaten on rows that judged none: nothing to paste")
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from croupier.serving.commands.telling import Out, prepared, to_stdout, written
 
-console = Console()
+console = Console(markup=False)
 
 
 def simulate_learning(

@@ -47,7 +47,7 @@ def simulate_loop(
     A crowd of the reels world asks and clicks; hours are built, policies trained, judged, released and rolled out when
     they are due. Printed are the shares of the best policy's lift over uniform that were served."""
     prepared(out, picture)
-    tables = Console(quiet=to_stdout(out))
+    tables = Console(quiet=to_stdout(out), markup=False)
     of_months = {"--flip": flip, "--churn": churn, "--outage": outage, "--picture": picture, "--keep": keep}
     if null:
         _refuse_unused(of_months | {"--resume": resume}, "--null", "null months lack them")
