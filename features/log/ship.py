@@ -31,6 +31,10 @@ from croupier.features.store.storage import AlreadyExists, Store, StoreError
 from croupier.features.utc import HOUR, hour_name
 
 RECEIPTED = "receipted"  # the fact that all shipments of a spool have receipts
+COPIED = (
+    "two spools must not share a spool id: where a spool's file was copied to a second host, delete the copy there, "
+    "and that host makes a new one"
+)
 ROWS = 50_000  # of one shipment: bounds memory, about 100 MB
 REJECTS = pa.schema([("kind", pa.string()), ("field", pa.string()), ("raw", pa.string()), ("reason", pa.string()),
                      ("at", pa.int64())])  # fmt: skip
@@ -67,7 +71,10 @@ def ship(spool: Spool, store: Store, *, host: str) -> ShipReport:
         while shipment := _next_shipment(spool, kind, end):
             first, last, begun = shipment
             keys = list[str]()
-            for name, table in shipment_objects(spool, kind, first, last):
+            made = list(shipment_objects(spool, kind, first, last))
+            for name, table in made:
+                _refuse_copied(store, name, table)  # of all hours, before anything is written
+            for name, table in made:
                 _index(store, kind, name, table)
                 keys.append(_written(store, name) if begun else name)
                 _create_once(store, keys[-1], _named(table, host))
@@ -204,6 +211,20 @@ def _named(table: pa.Table, host: str) -> pa.Table:
     return table.replace_schema_metadata({**(table.schema.metadata or {}), HOST: host.encode()})
 
 
+def _refuse_copied(store: Store, key: str, table: pa.Table) -> None:
+    """Raises ShipError where another object of this hour and spool has some of these row numbers: readers take the
+    wider of the two for the merged one, and pass the other over. One that is merged indeed has these rows."""
+    mine, folder = log_layout.rows_of(key), key.rpartition("/")[0]
+    if mine is None:
+        return
+    for other in store.list(f"{folder}/{mine.spool}-"):
+        rows = log_layout.rows_of(other)
+        if other == key or rows is None or rows.last < mine.first or mine.last < rows.first:
+            continue
+        if not (rows.first <= mine.first and mine.last <= rows.last and _holds(store, other, table)):
+            raise ShipError(f"{key}: found rows of these numbers in {other} of {store.url} already; {COPIED}")
+
+
 def _written(store: Store, key: str) -> str:
     """The key under which these rows are in the store already: their own, or the one that an older croupier gave them,
     with the name of the host before the spool's id. Their own key where they are not there."""
@@ -230,8 +251,7 @@ def _verify(store: Store, key: str, table: pa.Table) -> None:
     if not stored.equals(table):
         raise ShipError(
             f"{key}: found {stored.num_rows} other rows in {store.url} than the {table.num_rows} of this spool; "
-            "two spools must not share a spool id: where a spool's file was copied to a second host, delete the copy "
-            "there, and that host makes a new one"
+            f"{COPIED}"
         )
 
 
@@ -249,11 +269,16 @@ def _is_merged(store: Store, key: str, table: pa.Table) -> bool:
     for other in store.list(folder):
         rows = log_layout.rows_of(other)
         if mine and rows and rows.spool == mine.spool and rows.first <= mine.first and mine.last <= rows.last:
-            held = _completed(table_of(store.get(other)), table.schema).select(table.column_names)
-            if "event_id" in table.column_names:  # else they are few
-                held = held.filter(pc.is_in(held["event_id"], value_set=table["event_id"].combine_chunks()))
-            return Counter(map(orjson.dumps, table.to_pylist())) <= Counter(map(orjson.dumps, held.to_pylist()))
+            return _holds(store, other, table)
     return False
+
+
+def _holds(store: Store, other: str, table: pa.Table) -> bool:
+    """Whether this object holds each of these rows as often."""
+    held = _completed(table_of(store.get(other)), table.schema).select(table.column_names)
+    if "event_id" in table.column_names:  # else they are few
+        held = held.filter(pc.is_in(held["event_id"], value_set=table["event_id"].combine_chunks()))
+    return Counter(map(orjson.dumps, table.to_pylist())) <= Counter(map(orjson.dumps, held.to_pylist()))
 
 
 def _completed(stored: pa.Table, schema: pa.Schema) -> pa.Table:

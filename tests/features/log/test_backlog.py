@@ -74,6 +74,9 @@ def test_a_shipment_that_the_store_did_not_take_is_not_shipped(spool, tmp_path):
     class Down:
         url = "down"
 
+        def list(self, prefix):
+            return []
+
         def create(self, key, data):
             raise StoreUnavailable("no answer")
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from croupier.features.log.ship import ShipError, prune, ship
-from croupier.features.log.shipped import host_of
+from croupier.features.log.shipped import host_of, open_log
 from croupier.features.log.spool import Spool
 from croupier.features.store import log_layout
 from croupier.features.utc import HOUR
@@ -64,6 +64,30 @@ def test_a_copied_spool_is_an_error_that_says_what_to_do(spool, store, tmp_path)
     ship(spools[0], store, host="a")
     with pytest.raises(ShipError, match="delete the copy"):
         ship(spools[1], store, host="b")
+    for each in spools:
+        each.close()
+
+
+@pytest.mark.parametrize(("mine", "copys"), [(50, 20), (20, 50)])
+def test_a_copy_whose_shipments_are_longer_or_shorter_is_refused_and_hides_no_row(spool, store, tmp_path, mine, copys):
+    """Its objects have other names, and readers take an object within another one's rows for one that was merged."""
+    spool.append_decisions(decisions(10, name="both"))
+    ship(spool, store, host="a")
+    spool.close()
+    shutil.copy(tmp_path / "log.sqlite", tmp_path / "copy.sqlite")
+    spools = [Spool(tmp_path / "log.sqlite"), Spool(tmp_path / "copy.sqlite")]
+    for each, name, count in zip(spools, ("a", "b"), (mine, copys), strict=True):
+        each.append_decisions(decisions(count, name=name))
+    ship(spools[0], store, host="a")
+    for _ in range(2):  # what was refused stays refused
+        with pytest.raises(ShipError, match="delete the copy"):
+            ship(spools[1], store, host="b")
+    assert len(shipped(store)) == 10 + mine
+    with open_log(store) as log:
+        assert sum(log.rows("decisions", hour) for hour in log.hours("decisions")) == 10 + mine
+    spools[0].append_decisions(decisions(5, name="later"))
+    assert ship(spools[0], store, host="a").decisions == 5, "the first goes on"
+    assert prune(spools[0], store, before=START + 100 * HOUR) == 10 + mine + 5
     for each in spools:
         each.close()
 
