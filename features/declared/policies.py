@@ -13,6 +13,8 @@ def _listed(names: object) -> object:
     """The word "auto" stands for itself alone in a list."""
     if isinstance(names, list | tuple) and AUTO in names and len(names) > 1:
         raise ValueError('expected "auto" by itself, or names of policies: the log chooses, or you do')
+    if names != AUTO and not isinstance(names, list | tuple):
+        raise ValueError(f'expected "{AUTO}", or names of policies in a list')
     return (AUTO,) if names == AUTO else names
 
 

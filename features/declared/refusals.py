@@ -86,7 +86,9 @@ def _expected(message: str) -> str:
         if message.startswith(theirs):
             message = message.removeprefix(theirs).replace("dictionary or instance of ", "table of ")
             message = message.removeprefix("have ")
-            return "expected " + message.replace("a valid dictionary", "a table")
+            for word, plain in (("a valid dictionary", "a table"), ("a valid tuple", "a list")):
+                message = message.replace(word, plain)
+            return f"expected {message}"
     return message if message.startswith("expected") else f"but {message}"
 
 

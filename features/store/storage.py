@@ -97,8 +97,11 @@ class FolderStore:
     def __init__(self, url: str) -> None:
         self.root = Path(url).absolute()
         self.url = str(self.root)
-        with _disk_errors():
+        try:
             make_private(self.root)
+        except OSError as error:
+            expected = "expected a folder, or room to make one; see CROUPIER_STORE"
+            raise StoreUnavailable(f"store: found {url!r} ({error.strerror}), {expected}") from error
 
     def get(self, key: str) -> bytes:
         """Returns the file's bytes. Raises KeyError."""

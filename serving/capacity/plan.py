@@ -9,6 +9,7 @@ from croupier.features.utc import DAY, DAY_SECONDS, HOUR_SECONDS, SECOND
 from croupier.serving.capacity.constants import Constants
 
 MONTH_DAYS = 30
+HIGHEST_RATE = 1e9  # decisions a second
 LEAST_HOSTS = 2  # one may be away
 
 
@@ -29,14 +30,20 @@ class Assumed:
     thousand_writes: float = 0.005
 
 
+def refuse_impossible(rate: float) -> None:
+    """Raises ValueError for a rate that no hosts can have, before anything is measured for it."""
+    if not 0 < rate <= HIGHEST_RATE:
+        expected = f"expected decisions a second above 0, and {HIGHEST_RATE:g} at most"
+        raise ValueError(f"rate: found {rate:g}, {expected}")
+
+
 def plan(c: Constants, a: Assumed, rate: float) -> dict[str, Any]:
-    """What `rate` decisions a second need. Raises ValueError where the rate is not positive.
+    """What `rate` decisions a second need. Raises ValueError where the rate is out of its bounds.
 
     `hosts` decide one request at a time, `hosts_64` batches of 64. `spool_max_gb_a_host`: CROUPIER_SPOOL_MAX_BYTES.
     `loop_cores`: of the hourly loop, for collecting, joining, validating and encoding; it is one process, so more than
     one core's worth cannot be kept up with (`loop_keeps_up`). `train_rows_a_day`: what a core trains on."""
-    if not rate > 0:
-        raise ValueError(f"rate: found {rate:g}, expected decisions a second above 0")
+    refuse_impossible(rate)
     day = rate * DAY_SECONDS
     hosts, hosts_64 = (
         max(LEAST_HOSTS, math.ceil(rate * (each + c.ship_us) / SECOND / (a.cores * a.busy)))

@@ -32,11 +32,14 @@ def _capacity(
     storage, requests, money for 1,000, 10,000 and 100,000 a second, or --rate. An app of its own is made in a temporary
     folder, and deleted. What is assumed beside what is measured: --json, under "assumed"."""
     from croupier.serving.capacity.constants import measured  # the learners' libraries, once it is known what is asked
-    from croupier.serving.capacity.plan import Assumed, plan
+    from croupier.serving.capacity.plan import Assumed, plan, refuse_impossible
 
+    rates = rate or [1e3, 1e4, 1e5]
+    for each in rates:
+        refuse_impossible(each)
     assumed = Assumed(cores=cores, kept_days=kept_days)
     constants = measured(decisions, asked)
-    plans = [plan(constants, assumed, each) for each in rate or (1e3, 1e4, 1e5)]
+    plans = [plan(constants, assumed, each) for each in rates]
     if told(as_json, {"measured": asdict(constants), "assumed": asdict(assumed), "plans": plans}):
         return
     for name, value in asdict(constants).items():

@@ -22,6 +22,7 @@ Key = Annotated[str, typer.Option("--features", help="key of encoded features; e
 
 @app.command("tune")
 def _tune(
+    ctx: typer.Context,
     name: Name = "",
     *,
     policy: Policy = "auto",
@@ -44,6 +45,9 @@ def _tune(
     for as many learnt rows. It begins cold, and needs the extra: pip install 'croupier[tune]'."""
     from croupier.features.workspace import Workspace
 
+    source = ctx.get_parameter_source("app")
+    if name and name != app and source is not None and source.name == "COMMANDLINE":
+        raise ValueError(f"app: found {name!r} and --app {app!r}, expected one app; leave one of the two out")
     w = Workspace.known(name or app)
     prepared(out)
     found = _tuned(w, policy, trials, features, cold=cold, search=search)

@@ -1,6 +1,7 @@
 """Both stores keep the same promises: whole writes, create-once, swap by version. S3 is a moto server over HTTP."""
 
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -207,6 +208,15 @@ def test_the_log_lives_in_either_store(store, tmp_path):
 def test_an_address_of_no_store_is_named(url):
     with pytest.raises(ValueError, match=rf"^store: found '{url}', expected a folder or s3://bucket/prefix$"):
         open_store(url)
+
+
+def test_a_folder_that_cannot_be_one_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for url, why in ((file, "File exists"), (file / "below", "Not a directory")):
+        said = f"store: found '{url}' ({why}), expected a folder, or room to make one; see CROUPIER_STORE"
+        with pytest.raises(StoreUnavailable, match="^" + re.escape(said) + "$"):
+            open_store(str(url))
 
 
 def test_a_profile_or_a_configuration_that_cannot_be_read_is_an_outage(tmp_path, monkeypatch):

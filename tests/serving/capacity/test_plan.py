@@ -1,11 +1,13 @@
 """What constants come to, by hand; that requests are counted; and that the constants are of this product's parts."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from croupier.features.store.storage import open_store
+from croupier.serving.capacity import constants
 from croupier.serving.capacity.constants import Constants
 from croupier.serving.capacity.counted import CountedStore
 from croupier.serving.capacity.plan import Assumed, plan
@@ -49,10 +51,14 @@ def test_what_one_process_cannot_keep_up_with_is_said():
     assert plan(MEASURED, ASSUMED, 1.0)["hosts"] == 2
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
-def test_a_wrong_rate_is_named(rate):
-    with pytest.raises(ValueError, match=r"rate: found .*, expected decisions a second above 0"):
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e300])
+def test_a_wrong_rate_is_named_and_nothing_is_measured_for_it(rate, monkeypatch):
+    said = f"rate: found {rate:g}, expected decisions a second above 0, and 1e+09 at most"
+    with pytest.raises(ValueError, match="^" + re.escape(said) + "$"):
         plan(MEASURED, ASSUMED, rate)
+    monkeypatch.setattr(constants, "measured", lambda *_: pytest.fail("measured"))
+    done = CliRunner().invoke(app, ["capacity", "--rate", "1000", "--rate", str(rate)])
+    assert (done.exit_code, done.stderr) == (1, f"croupier: {said}\n")
 
 
 def test_requests_are_counted_by_their_price(tmp_path):

@@ -34,6 +34,11 @@ TOMLS = {
         ["training.days: found 'many', expected a number, without quotes"],
     ),
     "a number for a table": ("context = 7\n", ["context: found 7, expected a table"]),
+    "a text for a list": ('[reward]\nguardrails = "ill"\n', ["reward.guardrails: found 'ill', expected a list ("]),
+    "a misspelt auto": (
+        '[policies]\ncandidates = "atuo"\n',
+        ["policies.candidates: found 'atuo', expected \"auto\", or names of policies in a list ("],
+    ),
     "latin-1": (f"# Gr\xfc\xdfe\n{TOML}".encode("latin-1"), ["byte 0xfc in line 1 is not UTF-8", "iconv"]),
     "utf-16": (TOML.encode("utf-16"), ["byte 0xff in line 1 is not UTF-8"]),
     "a NUL": (TOML.encode() + b"\0", ["found what is not TOML", "line 4"]),

@@ -121,6 +121,7 @@ def test_what_cannot_be_is_named(encoded, tmp_path, monkeypatch):
         (["shop", "--policy", "nobody"], "policy: found 'nobody', expected one of auto, vw_cb_adf"),
         (["shop", "--features", "nothing"], "features/nothing: nothing of that name"),
         (["shp"], "did you mean shop?"),
+        (["shop", "--app", "other"], "app: found 'shop' and --app 'other', expected one app; leave one of the two out"),
     ):
         done = tune(*words)
         assert (done.exit_code, said in done.output) == (1, True), done.output
