@@ -74,6 +74,8 @@ def check(
             if health is not None:
                 health.add(part)
             row += len(part)
+        if row != span.rows:
+            raise RuntimeError(f"the interval: found {row:,} rows to judge, expected {span.rows:,}; did it change?")
         measures = measured.measures(_continued(evidence, earlier or {}))
         numbers = pl.DataFrame({m.rule.column: [m.value] for m in measures})
         judged = [*broken.judged, *gx.judge(SUMMARY, numbers, [m.rule for m in measures])]

@@ -25,7 +25,8 @@ class SeenValues:
     def __init__(self, feature: Fitted) -> None:
         self.feature = feature
         self.n = self.present = self.outside = 0
-        self._words, self._bins = Counter[str](), np.zeros(len(feature.profile.cuts) + 1, np.int64)
+        self._known = frozenset(feature.vocabulary)
+        self._words, self._bins = Counter[Any](), np.zeros(len(feature.profile.cuts) + 1, np.int64)
 
     def add(self, values: Sequence[Any]) -> None:
         """Counts some more values."""
@@ -33,8 +34,9 @@ class SeenValues:
         self.n += len(values)
         if f.type in WITH_WORDS:
             words = counts_of(f.type, values)
-            self._words += words
             self.present += present_in(f.type, values, words)
+            for word, n in words.items():
+                self._words[word if word in self._known else None] += n  # unknown ones together: they have no end
             return
         present = [v for v in values if v is not None]
         self.present += len(present)
