@@ -47,16 +47,16 @@ def applied(data: pl.DataFrame, state: States, ends: tuple[float, float]) -> pl.
     return data.filter(~pl.col("event_id").is_in(out)).with_columns(reward=within) if state else data
 
 
-def stopped_hours(at: pl.Series, broken_at: pl.Series, held: Mapping[str, int], limit: float) -> set[int]:
-    """Starts (UTC µs) of the hours of which more than `limit` is broken, rows that are held already included."""
-    now = at.to_frame("at").group_by(hour=pl.col("at") // HOUR * HOUR).len()
-    bad = broken_at.to_frame("at").group_by(hour=pl.col("at") // HOUR * HOUR).agg(broken=pl.len())
+def stopped_hours(rows: Mapping[int, int], broken_at: pl.Series, held: Mapping[str, int], limit: float) -> set[int]:
+    """Starts (UTC µs) of the hours of which more than `limit` is broken, rows that are held already included. `rows`:
+    how many each hour has, by its start; `broken_at`: the times of those that are broken."""
+    bad = broken_at.to_frame("at").drop_nulls().group_by(hour=pl.col("at") // HOUR * HOUR).len()
     earlier = {hour_start(hour): n for hour, n in held.items()}
-    shares = (
-        (hour, n + earlier.get(hour, 0), rows + earlier.get(hour, 0))
-        for hour, rows, n in now.join(bad, on="hour").iter_rows()
-    )
-    return {hour for hour, n, rows in shares if n > limit * rows}
+    return {
+        hour
+        for hour, n in bad.iter_rows()
+        if n + earlier.get(hour, 0) > limit * (rows.get(hour, 0) + earlier.get(hour, 0))
+    }
 
 
 def rows(store: Store, hour: str) -> tuple[pl.DataFrame, str | None]:

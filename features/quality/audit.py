@@ -22,6 +22,7 @@ from croupier.features.batch import F64, Bool
 from croupier.features.budgets.allocated_item import one_of_each
 from croupier.features.encoding import inline_log
 from croupier.features.interactions.whole_requests import allocate
+from croupier.features.quality import rules
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
@@ -115,7 +116,7 @@ def _whole(df: pl.DataFrame) -> AuditEvidence:
         mask = np.arange(lengths.max()) < lengths[:, None]
         p = np.zeros(mask.shape)
         p[mask] = part["pmf"].explode().to_numpy()
-        chosen = _chosen(part)
+        chosen = rules.positions(part)
         shapes += _shape_ratios(p, mask, chosen).sum(axis=0)
         arms = (AuditEvidence(arms=arms) + AuditEvidence(arms=_arm_ratios(part))).arms
     return AuditEvidence(n=len(df), shapes=tuple(shapes.tolist()), arms=arms)
@@ -126,11 +127,6 @@ def _partial(df: pl.DataFrame) -> AuditEvidence:
     ratio = 1.0 / (df["arms"].list.len().to_numpy() * df["propensity"].to_numpy())
     shapes = [float(np.log1p(d * (ratio - 1)).sum()) for d in _UNIFORM]
     return AuditEvidence(n=len(df), shapes=(*shapes, *[0.0] * (len(SHAPES) - len(_UNIFORM))))
-
-
-def _chosen(df: pl.DataFrame) -> Any:
-    arms, arm = df["arms"].to_list(), df["arm"].to_list()
-    return np.fromiter((ids.index(a) for ids, a in zip(arms, arm, strict=True)), np.int64, len(arm))
 
 
 def _shape_ratios(p: F64, mask: Bool, chosen: Any) -> F64:

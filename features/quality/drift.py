@@ -7,7 +7,8 @@ Effective arms = exp(entropy of the pmf): K when uniform, 1 when greedy (Hill 19
 feature's values that moved against the encoder's training window (features/encoding/profile.py).
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,9 +16,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from croupier.features.encoding import inline_log, profile
+from croupier.features.encoding import profile
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.quality import audit, rules, seen_values, summary
+from croupier.features.interactions.parts.interval_rows import IntervalRows, WholeRows
+from croupier.features.quality import audit
+from croupier.features.quality.interval.health_bin import HealthBin
+from croupier.features.quality.interval.seen_features import MOVED
+from croupier.features.quality.interval.span import IntervalSpan
 from croupier.features.quality.seen_values import SeenValues
 
 BINS = 24
@@ -39,87 +44,87 @@ class Health:
     limits: dict[str, float]
 
 
-def health(df: pl.DataFrame, *, encoder: Encoder | None = None, bins: int = BINS) -> Health:
+class HealthSoFar:
+    """The health of an interval, added up part by part: what its `bins`, equal steps of time, come to."""
+
+    def __init__(self, span: IntervalSpan, *, encoder: Encoder | None = None, bins: int = BINS) -> None:
+        """Raises ValueError where the interval has no rows."""
+        if not span.rows:
+            raise ValueError("health: found no interactions, expected some; has their reward window passed?")
+        start, end, bins = span.first, span.last + 1, max(1, min(bins, span.rows // 20))
+        self._edges = [start + (end - start) * k // bins for k in range(bins + 1)]
+        self._bins = [HealthBin(encoder) for _ in range(bins)]
+
+    def add(self, part: pl.DataFrame) -> None:
+        """Adds some more interactions."""
+        for each, (a, b) in zip(self._bins, pairwise(self._edges), strict=True):
+            rows = part.filter(pl.col("at").is_between(a, b, closed="left"))
+            if len(rows):
+                each.add(rows)
+
+    def health(self) -> Health:
+        """Returns the health of what was added."""
+        drift, limits = _drift(self._bins)
+        return Health(
+            rows=sum(each.decisions for each in self._bins),
+            bins=tuple(_over_time(self._bins, self._edges)),
+            reward=_rewards(self._bins),
+            arms=_arms(self._bins),
+            drift=drift,
+            limits=limits,
+        )
+
+
+def health(asked: pl.DataFrame | IntervalRows, *, encoder: Encoder | None = None, bins: int = BINS) -> Health:
     """Returns the health of interactions (arrow.INTERACTIONS), in equal steps of time. Raises ValueError when there are
     none."""
-    if df.is_empty():
-        raise ValueError("health: found no interactions, expected some; has their reward window passed?")
-    df = df.sort("at", "event_id")
-    start, end = int(df["at"][0]), int(df["at"][-1]) + 1
-    bins = max(1, min(bins, len(df) // 20))
-    edges = [start + (end - start) * k // bins for k in range(bins + 1)]
-    parts = [df.filter(pl.col("at").is_between(a, b, closed="left")) for a, b in pairwise(edges)]
-    drift, limits = _drift(parts, encoder) if encoder else ({}, {})
-    return Health(
-        rows=len(df),
-        bins=tuple(_bins(parts, edges)),
-        reward=_rewards(parts),
-        arms=_arms(parts),
-        drift=drift,
-        limits=limits,
-    )
+    rows = WholeRows(asked) if isinstance(asked, pl.DataFrame) else asked
+    found = HealthSoFar(IntervalSpan.of(rows), encoder=encoder, bins=bins)
+    for part in rows:
+        found.add(part)
+    return found.health()
 
 
-def _bins(parts: Sequence[pl.DataFrame], edges: Sequence[int]) -> list[dict[str, Any]]:
-    out, seen, evidence = [], set[str](), audit.Audit()
-    for part, at in zip(parts, edges, strict=False):
-        offered = set(inline_log.keyed(part).explode(keep_nulls=False, empty_as_null=False).unique().to_list())
-        sound = part.filter(rules.sound(rules.row_facts(part)))
-        evidence = audit.total([evidence, audit.evidence(sound)])
+def _over_time(bins: Sequence[HealthBin], edges: Sequence[int]) -> Iterator[dict[str, Any]]:
+    seen, evidence = set[str](), audit.Audit()
+    for each, at in zip(bins, edges, strict=False):
+        evidence = audit.total([evidence, each.evidence])
         worst = max((e.log_e for e in evidence.values()), default=None)
-        row = {"at": at, "decisions": len(part), "new_arms": len(offered - seen) if seen else 0, "log_e": worst}
-        out.append(row | _exploration(sound))
-        seen |= offered
-    return out
+        new = len(each.offered - seen) if seen else 0
+        yield {"at": at, "decisions": each.decisions, "new_arms": new, "log_e": worst} | each.exploration()
+        seen |= each.offered
 
 
-def _exploration(df: pl.DataFrame) -> dict[str, float | None]:
-    if df.is_empty():
-        return {"effective_arms": None, "least_propensity": None, "weight_share": None}
-    p = pl.element()
-    entropy = df["pmf"].list.eval(pl.when(p > 0).then(-p * p.log()).otherwise(0.0)).list.sum()
-    weight = 1.0 / df["propensity"].to_numpy()
+def _rewards(bins: Sequence[HealthBin]) -> dict[str, list[tuple[float, float] | None]]:
+    """Mean and standard error by policy and role; fewer than two rows say nothing."""
+    names = dict.fromkeys(name for each in bins for name in each.rewards)
     return {
-        "effective_arms": float(entropy.exp().mean()),  # type: ignore[arg-type]
-        "least_propensity": float(df["propensity"].min()),  # type: ignore[arg-type]
-        "weight_share": float(weight.max() / weight.sum()),
+        name: [each.rewards[name].mean_and_error if name in each.rewards else None for each in bins] for name in names
     }
 
 
-def _rewards(parts: Sequence[pl.DataFrame]) -> dict[str, list[tuple[float, float] | None]]:
-    """Mean and standard error by policy and role; fewer than two rows say nothing."""
-    out: dict[str, list[tuple[float, float] | None]] = {}
-    for i, part in enumerate(parts):
-        for (policy, role), rows in part.partition_by("policy", "role", as_dict=True, maintain_order=True).items():
-            series = out.setdefault(f"{policy} ({role})", [None] * len(parts))
-            if len(rows) > 1:
-                x = rows["reward"].to_numpy()
-                series[i] = (float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x))))
-    return out
-
-
-def _arms(parts: Sequence[pl.DataFrame]) -> dict[str, list[float]]:
+def _arms(bins: Sequence[HealthBin]) -> dict[str, list[float]]:
     """Returns the share of decisions of the most shown arms, and of all others."""
-    counts = pl.concat([p["arm"] for p in parts]).value_counts().sort("count", "arm", descending=[True, False])
-    top = counts["arm"][:TOP_ARMS].to_list()
-    out = {arm: [float((p["arm"] == arm).mean() or 0.0) if len(p) else 0.0 for p in parts] for arm in top}
+    counts = sum((each.arms for each in bins), Counter[str]())
+    top = sorted(counts, key=lambda arm: (-counts[arm], arm))[:TOP_ARMS]
+    out = {arm: [each.arms[arm] / each.decisions if each.decisions else 0.0 for each in bins] for arm in top}
     if len(counts) > len(top):
-        rest = [1.0 - sum(values) if len(p) else 0.0 for p, *values in zip(parts, *out.values(), strict=True)]
+        rest = [1.0 - sum(values) if each.decisions else 0.0 for each, *values in zip(bins, *out.values(), strict=True)]
         out[f"{len(counts) - len(top)} {OTHERS}"] = rest
     return out
 
 
-def _drift(parts: Sequence[pl.DataFrame], encoder: Encoder) -> tuple[dict[str, list[float | None]], dict[str, float]]:
+def _drift(bins: Sequence[HealthBin]) -> tuple[dict[str, list[float | None]], dict[str, float]]:
     """Share moved of each feature in each bin, and what chance alone would explain."""
     rows: dict[str, list[float | None]] = {}
-    for part in parts:
-        of_context, of_pairs = seen_values.of_interactions(part, encoder)
-        for scope, each in ((encoder.context.scope, of_context), (encoder.pair.scope, of_pairs)):
-            for seen in each:
-                if seen.feature.profile.shares:
-                    rows.setdefault(f"{scope}.{seen.feature.name}", []).append(_moved(seen))
-    typical = int(np.median([len(p) for p in parts]))
-    return rows, {"chance": profile.chance(10, typical), "warn": summary.MOVED}
+    if bins[0].features is None:
+        return {}, {}
+    for each in bins:
+        for scope, seen in each.features.by_scope() if each.features else ():
+            if seen.feature.profile.shares:
+                rows.setdefault(f"{scope}.{seen.feature.name}", []).append(_moved(seen))
+    typical = int(np.median([each.decisions for each in bins]))
+    return rows, {"chance": profile.chance(10, typical), "warn": MOVED}
 
 
 def _moved(seen: SeenValues) -> float | None:

@@ -1,17 +1,19 @@
 """The rules of a sound bandit log, as data: what each one looks at, what it allows, and how bad a breach is.
 
 Polars computes the plain columns that the rules look at (`row_facts` here, the interval's own numbers in
-summary.py); Great Expectations judges and documents them (gx.py). A rule's `expectation` is the
+interval/); Great Expectations judges and documents them (gx.py). A rule's `expectation` is the
 name of a GX expectation, `limits` its arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
+from croupier.features.batch import I64
 from croupier.features.schema import LEAST_PROPENSITY, ROLES
 from croupier.features.spec import RewardSpec
 
@@ -35,8 +37,8 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
     """Returns the rules about each interaction. `start`, `end`: the partition, UTC µs, end excluded."""
     low, high = reward.range
     return [
-        Rule(name="event_id_unique", column="event_id", says="every event id is there once",
-             expectation="ExpectColumnValuesToBeUnique"),
+        Rule(name="event_id_unique", column="event_id_repeated", says="every event id is there once",
+             limits={"max_value": 0}),
         Rule(name="pmf_sums_to_one", column="pmf_sum_error", says=f"Σ pmf = 1 within {TOLERANCE}",
              limits={"max_value": TOLERANCE}),
         Rule(name="pmf_not_negative", column="pmf_min", says="no probability below 0", limits={"min_value": 0.0}),
@@ -60,10 +62,14 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
     ]  # fmt: skip
 
 
-def row_facts(df: pl.DataFrame) -> pl.DataFrame:
-    """Returns one row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one
-    fault fails one rule; ∞ where there should be a number and is none, for a judge passes over what is null or NaN."""
-    frame = df.with_columns(position=_position(df), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
+def row_facts(df: pl.DataFrame, repeated: Collection[str] = ()) -> pl.DataFrame:
+    """Returns one row an interaction: numbers that the row rules look at; `repeated` are the event ids that the whole
+    interval has more than once. Null where a fact has no meaning, so that one fault fails one rule; ∞ where there
+    should be a number and is none, for a judge passes over what is null or NaN."""
+    position = pl.Series("position", positions(df))
+    frame = df.with_columns(
+        position.replace(-1, None), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element()))
+    )
     fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
     return frame.select(
@@ -77,6 +83,7 @@ def row_facts(df: pl.DataFrame) -> pl.DataFrame:
         pmf_sum_error=pl.when(fits).then((pl.col("pmf").list.sum() - 1.0).abs()),
         pmf_min=pl.col("pmf").list.min(),
         pmf_length_error=(pl.col("arms").list.len().cast(pl.Int64) - pl.col("pmf").list.len().cast(pl.Int64)).abs(),
+        event_id_repeated=pl.col("event_id").is_in(pl.Series(list(repeated), dtype=pl.String).implode()).cast(pl.Int8),
         propensity_error=pl.when(fits).then((_number(pl.col("propensity")) - at_arm).abs().fill_nan(0.0)),
     )
 
@@ -86,13 +93,17 @@ def _number(value: pl.Expr) -> pl.Expr:
     return value.fill_null(inf).fill_nan(inf)
 
 
-def _position(df: pl.DataFrame) -> pl.Series:
-    """Returns the index of the chosen arm among the candidates, null if it is not there."""
-    flat = df.select(pl.int_range(pl.len()).alias("row"), "arms", "arm").explode("arms", keep_nulls=False)
-    flat = flat.with_columns(k=pl.int_range(pl.len()).over("row"))
-    found = flat.filter(pl.col("arms") == pl.col("arm")).group_by("row").agg(pl.col("k").min())
-    rows = pl.DataFrame({"row": range(len(df))}, schema={"row": pl.Int64})
-    return rows.join(found, on="row", how="left", maintain_order="left")["k"]
+def positions(df: pl.DataFrame) -> I64:
+    """Returns (n,) the index of the chosen arm among the candidates, −1 where it is not there."""
+    lengths = df["arms"].list.len().fill_null(0).to_numpy()
+    rows = np.flatnonzero(lengths)
+    owner, begins = np.repeat(rows, lengths[rows]), np.zeros(len(df), np.int64)
+    begins[rows] = np.cumsum(lengths[rows]) - lengths[rows]
+    flat = df["arms"].filter(pl.Series(lengths > 0)).explode()
+    at = np.flatnonzero((flat == df["arm"].gather(owner)).fill_null(value=False).to_numpy())[::-1]
+    found = np.full(len(df), -1, np.int64)
+    found[owner[at]] = at - begins[owner[at]]  # of an arm that is listed twice the first is written last
+    return found
 
 
 def sound(facts: pl.DataFrame) -> pl.Series:

@@ -9,7 +9,8 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
-from croupier.features.quality import audit, drift, gx
+from croupier.features.quality import audit, drift
+from croupier.features.quality import check as checks
 from croupier.features.quality.findings import QualityFailed
 from croupier.features.quality.pages import offline_docs as docs
 from croupier.features.spec import AppSpec
@@ -35,7 +36,7 @@ def good(tmp_path_factory):
 
 
 def check(df, good, folder, account=BALANCED, pages=False):
-    return gx.check(
+    return checks.check(
         df, reward=good[1], start=BEGIN, end=END, folder=folder, encoder=good[2], account=account, pages=pages
     )
 
@@ -223,7 +224,7 @@ def test_a_second_sample_of_the_same_world_does_not_warn(good, tmp_path):
     [(IDS[:12], "arms_new"), ([*IDS, *(f"x{i}" for i in range(30))], "arms_gone")],
 )
 def test_arm_set_churn_warns(good, tmp_path, known, rule):
-    report = gx.check(good[0], reward=good[1], start=BEGIN, end=END, folder=tmp_path, arms=known, pages=False)
+    report = checks.check(good[0], reward=good[1], start=BEGIN, end=END, folder=tmp_path, arms=known, pages=False)
     assert [f.rule for f in report.warnings] == [rule]
     assert report.passed
 
@@ -248,7 +249,7 @@ def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
     df = good[0].with_columns(arm=pl.when(first).then(pl.col("arms").list.get(0)).otherwise("arm"))
     earlier, failed = {}, []
     for part in df[:160].iter_slices(40):
-        report = gx.check(part, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier, pages=False)
+        report = checks.check(part, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier, pages=False)
         earlier = audit.total([earlier, report.audit])
         failed.append([f.rule for f in report.critical])
     assert failed[0] == []  # too little to say so
