@@ -100,8 +100,7 @@ class FolderStore:
         try:
             make_private(self.root)
         except OSError as error:
-            expected = "expected a folder, or room to make one; see CROUPIER_STORE"
-            raise StoreUnavailable(f"store: found {url!r} ({error.strerror}), {expected}") from error
+            raise StoreUnavailable(f"store: found {url!r} ({error.strerror}), expected a folder") from error
 
     def get(self, key: str) -> bytes:
         """Returns the file's bytes. Raises KeyError."""

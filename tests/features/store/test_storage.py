@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_one_is_named(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     for url, why in ((file, "File exists"), (file / "below", "Not a directory")):
-        said = f"store: found '{url}' ({why}), expected a folder, or room to make one; see CROUPIER_STORE"
+        said = f"store: found '{url}' ({why}), expected a folder"
         with pytest.raises(StoreUnavailable, match="^" + re.escape(said) + "$"):
             open_store(str(url))
 

@@ -74,6 +74,11 @@ WRONG = [
     ({"triton": {"extraEnv": {"CROUPIER_PATIENCE_MS": 40}}}, "CROUPIER_PATIENCE_MS"),
     ({"triton": {"extraEnv": {"PATIENCE": "40"}}}, "PATIENCE"),
     ({"triton": {"graceSeconds": 40}}, "triton.graceSeconds: found 40, expected 30 more than triton.drainSeconds (15)"),
+    (
+        {"triton": {"extraEnv": {"CROUPIER_STORE": "s3://o/x"}}},
+        "triton.extraEnv: found CROUPIER_STORE, which the chart",
+    ),
+    ({"autoscaling": {"minReplicas": 9, "maxReplicas": 2}}, "autoscaling.maxReplicas: found 2, expected"),
     ({"app": "My-Shop"}, "/app"),
     ({"image": {"digest": "latest"}}, "/image/digest"),
     ({"store": {"url": "/var/store"}}, "/store/url"),
@@ -103,6 +108,18 @@ def declared(schema, path=""):
     for key, below in schema.get("properties", {}).items():
         yield f"{path}/{key}"
         yield from declared(below, f"{path}/{key}")
+
+
+def test_what_the_chart_sets_for_each_host_is_no_more_setting_of_ones_own(tmp_path):
+    """Of two variables of one name the last counts."""
+    found = objects(rendered(MINIMUM, tmp_path)).items()
+    (pod,) = (each["spec"]["template"]["spec"] for (kind, _), each in found if kind == "StatefulSet")
+    (triton,) = (each for each in pod["containers"] if each["name"] == "triton")
+    always = {each["name"] for each in triton["env"]} - {"HOME", "AWS_DEFAULT_REGION"}
+    for name in sorted(name for name in always if name.startswith("CROUPIER_") and name != "CROUPIER_REDIS"):
+        values = MINIMUM | {"triton": {"extraEnv": {name: "x"}}}
+        code, _, err = helm("template", "demo", values=values, folder=tmp_path)
+        assert (code != 0, name in err) == (True, True), err  # CROUPIER_S3_ENDPOINT: by the pattern of names
 
 
 def test_each_value_has_a_rule_and_each_rule_a_value():
