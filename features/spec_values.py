@@ -44,6 +44,9 @@ def printable(name: str) -> str:
     return name
 
 
+LONGEST_DAYS = 36_500  # of a duration: before and after now, both are years that a date can have
+
+
 def duration(text: str) -> str:
     """Checks a text that is one. Raises ValueError."""
     seconds_of(text)
@@ -60,6 +63,8 @@ def seconds_of(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise ValueError('expected a number and one of s, m, h, d, for example "6h"')
+    if value > LONGEST_DAYS * DAY_SECONDS:
+        raise ValueError(f"expected {LONGEST_DAYS:,} days at most")
     return value
 
 

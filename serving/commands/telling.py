@@ -35,6 +35,7 @@ def named(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
     return value
 
 
+LONGEST_PAUSE = 365 * 86_400.0  # seconds between two turns of a loop: what no clock can count cannot be waited for
 _WHICH = "which bandit: a folder under var (CROUPIER_VAR)"
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps, callback=named)]
 RoleColumn = Annotated[

@@ -14,11 +14,13 @@ from croupier.features.spec_values import seconds_of
 from croupier.features.store.storage import StoreError
 from croupier.features.utc import DAY, SECOND, from_us
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import App, AsJson, told
+from croupier.serving.commands.telling import LONGEST_PAUSE, App, AsJson, told
 from croupier.serving.operate import verdict_release
 
 app = typer.Typer()
-Every = Annotated[float, typer.Option(min=0.0, help="again after so many seconds, until it is stopped; 0: once")]
+Every = Annotated[
+    float, typer.Option(min=0.0, max=LONGEST_PAUSE, help="again after so many seconds, until it is stopped; 0: once")
+]
 Last = Annotated[str, typer.Option(help="by hand: not what is due, but so much of the log, such as 2h, up to now")]
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
@@ -49,7 +51,11 @@ def _turn(app: App = "default", every: Every = 0.0, last: Last = "", as_json: As
 def _asked(last: str) -> tuple[str, str]:
     """The interval that ends now. Raises ValueError where `last` is no duration."""
     now = clock.now_us()
-    return from_us(now - int(seconds_of(last) * SECOND)).isoformat(), from_us(now).isoformat()
+    try:
+        seconds = seconds_of(last)
+    except ValueError as error:
+        raise ValueError(f"--last: found {last!r}, {error}") from None
+    return from_us(now - int(seconds * SECOND)).isoformat(), from_us(now).isoformat()
 
 
 def over(app: str, start: int) -> str:

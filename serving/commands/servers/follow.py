@@ -11,7 +11,7 @@ from rich.console import Console
 from croupier.features.clock import now_us
 from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import App, AsJson, told
+from croupier.serving.commands.telling import LONGEST_PAUSE, App, AsJson, told
 from croupier.serving.decide import price_reader
 from croupier.serving.evidence.breakers import BreakerReport
 from croupier.serving.operate import catalogue_release, deployment
@@ -21,7 +21,9 @@ from croupier.serving.release.rollout_store import MirrorFollower
 
 REFUSED_SECONDS = 60.0  # between two tries of a release that was refused here: each loads it beside the one that serves
 console = Console(markup=False)
-Every = Annotated[float, typer.Option(min=0.0, help="again after so many seconds, until it is stopped; 0: once")]
+Every = Annotated[
+    float, typer.Option(min=0.0, max=LONGEST_PAUSE, help="again after so many seconds, until it is stopped; 0: once")
+]
 
 
 def follow(app: App = "default", every: Every = 0.0, as_json: AsJson = False) -> None:

@@ -17,12 +17,16 @@ from croupier.features import upkeep
 from croupier.features.log.spool import Spool
 from croupier.features.store.storage import StoreError
 from croupier.features.workspace import Workspace
-from croupier.serving.commands.telling import App, AsJson, told
+from croupier.serving.commands.telling import LONGEST_PAUSE, App, AsJson, told
 
 ship = typer.Typer()
 Every = Annotated[
     float,
-    typer.Option(min=0.0, help="again after so many seconds, until SIGTERM, on which it ships once more; 0: once"),
+    typer.Option(
+        min=0.0,
+        max=LONGEST_PAUSE,
+        help="again after so many seconds, until SIGTERM, on which it ships once more; 0: once",
+    ),
 ]
 LAST_SECONDS, PAUSE_SECONDS = 15.0, 1.0  # what ends a pod leaves Triton 10 s and this process 20 (chart)
 console = Console(soft_wrap=True, highlight=False, markup=False)

@@ -39,6 +39,10 @@ TOMLS = {
         '[policies]\ncandidates = "atuo"\n',
         ["policies.candidates: found 'atuo', expected \"auto\", or names of policies in a list ("],
     ),
+    "a duration without end": (
+        "[training]\nevery = '999999999d'\n",
+        ["training.every: found '999999999d', expected 36,500 days at most"],
+    ),
     "latin-1": (f"# Gr\xfc\xdfe\n{TOML}".encode("latin-1"), ["byte 0xfc in line 1 is not UTF-8", "iconv"]),
     "utf-16": (TOML.encode("utf-16"), ["byte 0xff in line 1 is not UTF-8"]),
     "a NUL": (TOML.encode() + b"\0", ["found what is not TOML", "line 4"]),

@@ -124,3 +124,20 @@ def test_while_the_store_is_down_it_says_so_and_nothing_is_lost(w, shipper, stor
     store_down()
     assert CliRunner().invoke(app, ["ship", "--app", "shop"]).exit_code == 0
     assert logged(w) == 2, "nothing is lost"
+
+
+@pytest.mark.parametrize("command", [("ship",), ("turn",), ("release", "follow")])
+def test_a_pause_that_no_clock_can_count_is_a_wrong_call(w, command):
+    done = CliRunner().invoke(app, [*command, "--app", "shop", "--every", "inf"])
+    assert (done.exit_code, "'--every'" in done.stderr) == (2, True), done.output
+
+
+@pytest.mark.parametrize("last", ["1e9d", "999999999999d", "36501d"])
+def test_a_time_before_all_dates_is_named(w, last):
+    said = f"found '{last}', expected 36,500 days at most\n"
+    done = CliRunner().invoke(app, ["turn", "--app", "shop", "--last", last])
+    assert (done.exit_code, done.stderr) == (1, f"croupier: --last: {said}")
+    words = ["silence", "--app", "shop", "--watch", "reward", "--for", last, "--why", "x"]
+    done = CliRunner().invoke(app, ["health", *words])
+    assert (done.exit_code, done.stderr) == (1, f"croupier: --for: {said}")
+    assert w.store.list("") == ["croupier.json"], "nothing is silenced"
