@@ -27,7 +27,8 @@ from croupier.features.interactions import quarantine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval, logged_hours
 from croupier.features.interactions.parts import log_parts
-from croupier.features.interactions.versions import newest, partitions, read_interactions
+from croupier.features.interactions.parts.interval_rows import interval_rows
+from croupier.features.interactions.versions import newest, partitions
 from croupier.features.joining import by_engine
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
@@ -143,10 +144,13 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     """Runs Great Expectations on the interval. Returns the report, and the key of its page below `reports/` in the
     store: the caller shows the page first, and then lets `report.or_raise()` speak."""
     w, interval = Workspace.open(app), Interval.parse(start, end)
-    rows = read_interactions(w.store, start=interval.start, end=interval.end)
     hours = to_us(interval.start), to_us(interval.end)
     quarantined = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
-    with w.report("quality", interval.key) as folder, w.quarantine(interval.key) as broken:
+    with (
+        interval_rows(w.store, start=interval.start, end=interval.end) as rows,
+        w.report("quality", interval.key) as folder,
+        w.quarantine(interval.key) as broken,
+    ):
         report = gx.check(
             rows,
             reward=w.spec.reward,

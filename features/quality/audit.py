@@ -20,14 +20,16 @@ import polars as pl
 
 from croupier.features.batch import F64, Bool
 from croupier.features.budgets.allocated_item import one_of_each
-from croupier.features.encoding import inline_log
+from croupier.features.encoding import inline, inline_log
 from croupier.features.interactions.whole_requests import allocate
+from croupier.features.quality.rules import positions
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
 KEPT_ARM = "kept arm"  # of imported rows that repeat an earlier draw of their unit: no evidence of their own
 ARM_SLOTS = 1000  # arms that the capital is split over; fixed, since capital cannot depend on what comes
 GROUP = ("release", "role", "policy")
+COLUMNS = (*GROUP, "stage", "allocation", "arm", "arms", "pmf", "propensity", inline.COLUMN)  # that evidence is made of
 _UNIFORM = (0.01, 0.05, 0.2, 0.5)
 _POWERS = (0.5, 0.8, 1.25, 2.0, 5.0)
 _MIXED = (0.05, 0.5)
@@ -129,8 +131,13 @@ def _partial(df: pl.DataFrame) -> AuditEvidence:
 
 
 def _chosen(df: pl.DataFrame) -> Any:
-    arms, arm = df["arms"].to_list(), df["arm"].to_list()
-    return np.fromiter((ids.index(a) for ids, a in zip(arms, arm, strict=True)), np.int64, len(arm))
+    """(n,) places of the chosen arms among the candidates. Raises ValueError where one is not among them."""
+    found = positions(df)
+    if found.null_count():
+        raise ValueError(
+            f"{found.null_count()} of {len(df)} rows: found an arm that is no candidate, expected sound rows"
+        )
+    return found.to_numpy()
 
 
 def _shape_ratios(p: F64, mask: Bool, chosen: Any) -> F64:

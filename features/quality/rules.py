@@ -17,6 +17,8 @@ from croupier.features.spec import RewardSpec
 
 Severity = Literal["critical", "warning"]
 TOLERANCE = 1e-6  # of a sum of probabilities
+UNIQUE = "ExpectColumnValuesToBeUnique"  # the only expectation that compares rows with each other
+COLUMNS = ("event_id", "at", "arms", "pmf", "arm", "propensity", "role", "pass_probability", "reward")  # of row_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
     low, high = reward.range
     return [
         Rule(name="event_id_unique", column="event_id", says="every event id is there once",
-             expectation="ExpectColumnValuesToBeUnique"),
+             expectation=UNIQUE),
         Rule(name="pmf_sums_to_one", column="pmf_sum_error", says=f"Σ pmf = 1 within {TOLERANCE}",
              limits={"max_value": TOLERANCE}),
         Rule(name="pmf_not_negative", column="pmf_min", says="no probability below 0", limits={"min_value": 0.0}),
@@ -63,7 +65,7 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
 def row_facts(df: pl.DataFrame) -> pl.DataFrame:
     """Returns one row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one
     fault fails one rule; ∞ where there should be a number and is none, for a judge passes over what is null or NaN."""
-    frame = df.with_columns(position=_position(df), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
+    frame = df.with_columns(position=positions(df), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
     fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
     return frame.select(
@@ -86,7 +88,7 @@ def _number(value: pl.Expr) -> pl.Expr:
     return value.fill_null(inf).fill_nan(inf)
 
 
-def _position(df: pl.DataFrame) -> pl.Series:
+def positions(df: pl.DataFrame) -> pl.Series:
     """Returns the index of the chosen arm among the candidates, null if it is not there."""
     flat = df.select(pl.int_range(pl.len()).alias("row"), "arms", "arm").explode("arms", keep_nulls=False)
     flat = flat.with_columns(k=pl.int_range(pl.len()).over("row"))

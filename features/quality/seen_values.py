@@ -2,7 +2,7 @@
 several kilobytes a row."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.profile import Profile, bins_of, shares_of
 from croupier.features.encoding.vocabulary import WITH_WORDS, counts_of, present_in
 
+COLUMNS = ("context", "arm_context")
 ROWS = 20_000  # whose values stand in memory together
 
 
@@ -25,7 +26,8 @@ class SeenValues:
     def __init__(self, feature: Fitted) -> None:
         self.feature = feature
         self.n = self.present = self.outside = 0
-        self._words, self._bins = Counter[str](), np.zeros(len(feature.profile.cuts) + 1, np.int64)
+        self._known = frozenset(feature.vocabulary)
+        self._words, self._bins = Counter[Any](), np.zeros(len(feature.profile.cuts) + 1, np.int64)
 
     def add(self, values: Sequence[Any]) -> None:
         """Counts some more values."""
@@ -33,8 +35,9 @@ class SeenValues:
         self.n += len(values)
         if f.type in WITH_WORDS:
             words = counts_of(f.type, values)
-            self._words += words
             self.present += present_in(f.type, values, words)
+            for word, n in words.items():
+                self._words[word if word in self._known else None] += n  # unknown ones together: they have no end
             return
         present = [v for v in values if v is not None]
         self.present += len(present)
@@ -52,13 +55,20 @@ class SeenValues:
         return Profile(n=self.n, missing=1 - self.present / self.n if self.n else 0.0, shares=shares)
 
 
-def of_interactions(df: pl.DataFrame, encoder: Encoder) -> tuple[list[SeenValues], list[SeenValues]]:
-    """Returns the values of the context's features, and of those of pairs, in interactions (arrow.INTERACTIONS)."""
-    of_context, of_pairs = of_columns(encoder.context), of_columns(encoder.pair)
-    for part in df.select("context", "arm_context").iter_slices(ROWS):
+def of_interactions(parts: Iterable[pl.DataFrame], encoder: Encoder) -> tuple[list[SeenValues], list[SeenValues]]:
+    """Returns the values of the context's features, and of those of pairs, in interactions (arrow.INTERACTIONS) that
+    come in parts, of which COLUMNS are read."""
+    seen = of_columns(encoder.context), of_columns(encoder.pair)
+    for part in parts:
+        add_interactions(*seen, part)
+    return seen
+
+
+def add_interactions(of_context: Sequence[SeenValues], of_pairs: Sequence[SeenValues], rows: pl.DataFrame) -> None:
+    """Counts the features of contexts and pairs of some more interactions."""
+    for part in rows.select(COLUMNS).iter_slices(ROWS):
         add(of_context, [orjson.loads(text) for text in part["context"]])
         add(of_pairs, [row for text in part["arm_context"] for row in orjson.loads(text)])
-    return of_context, of_pairs
 
 
 def of_columns(columns: Columns) -> list[SeenValues]:

@@ -3,6 +3,7 @@ window, arms against the catalogue, the candidate's share against the stage, and
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import log, log1p, sqrt
 from typing import Any
 
@@ -11,8 +12,10 @@ import polars as pl
 from croupier.features.encoding import inline, inline_log, profile
 from croupier.features.encoding.columns import Columns
 from croupier.features.encoding.encoder import Encoder
+from croupier.features.encoding.validation import Row
 from croupier.features.encoding.vocabulary import WITH_WORDS
 from croupier.features.interactions.account import Account
+from croupier.features.interactions.parts.interval_rows import IntervalRows
 from croupier.features.quality import seen_values
 from croupier.features.quality.audit import ALPHA, Audit
 from croupier.features.quality.rules import Rule, Severity
@@ -42,16 +45,16 @@ class Measure:
     rule: Rule
 
 
-def measures(df: pl.DataFrame, expected: Expected) -> list[Measure]:
+def measures(rows: IntervalRows, expected: Expected) -> list[Measure]:
     """Returns all measures that have something to look at."""
-    out = [_at_least("interactions", float(len(df)), 1.0, "the interval is not empty", "critical")]
+    out = [_at_least("interactions", float(len(rows)), 1.0, "the interval is not empty", "critical")]
     if expected.account:
         out += _account(expected.account)
-    if len(df) and expected.encoder:
-        out += list(_features(df, expected.encoder, [] if expected.arms else list(inline.brought(df).values())))
-    if len(df) and expected.arms:
-        out += _arms(df, expected.arms)
-    return out + list(_shares(df)) + list(_audits(expected.audit or {}))
+    if len(rows) and expected.encoder:
+        out += list(_features(rows, expected.encoder, [] if expected.arms else _brought(rows)))
+    if len(rows) and expected.arms:
+        out += _arms(rows, expected.arms)
+    return out + list(_shares(rows)) + list(_audits(expected.audit or {}))
 
 
 def _account(account: Account) -> list[Measure]:
@@ -63,9 +66,17 @@ def _account(account: Account) -> list[Measure]:
     ]
 
 
-def _features(df: pl.DataFrame, encoder: Encoder, arms: Sequence[Any]) -> Iterator[Measure]:
+def _brought(rows: IntervalRows) -> list[Any]:
+    """The inline arms, each id of equal features once."""
+    found: dict[inline.ArmKey, Row] = {}
+    for part in rows.parts("arms", inline.COLUMN):
+        inline.brought(part, found)
+    return list(found.values())
+
+
+def _features(rows: IntervalRows, encoder: Encoder, arms: Sequence[Any]) -> Iterator[Measure]:
     """`arms`: those that requests brought along, where there are no others: the encoder was fitted on both together."""
-    of_context, of_pairs = seen_values.of_interactions(df, encoder)
+    of_context, of_pairs = seen_values.of_interactions(rows.parts(*seen_values.COLUMNS), encoder)
     of_arms = seen_values.of_columns(encoder.arm)
     seen_values.add(of_arms, arms)
     for columns, each in ((encoder.context, of_context), (encoder.pair, of_pairs), (encoder.arm, of_arms)):
@@ -95,29 +106,53 @@ def _feature(columns: Columns, seen: SeenValues) -> Iterator[Measure]:
     yield _at_most(f"moved {name}", profile.moved(now.shares, trained.shares), limit, says)
 
 
-def _arms(df: pl.DataFrame, known: Collection[str]) -> list[Measure]:
+def _arms(rows: IntervalRows, known: Collection[str]) -> list[Measure]:
     """Arms of the catalogue alone: those that a request brings along are new by their nature."""
-    offered = inline_log.keyed(df).explode().drop_nulls()
-    offered = offered.filter(offered != inline_log.INLINE)
-    new = float((~offered.is_in(list(known))).mean() or 0.0)  # type: ignore[arg-type]
-    gone = len(set(known) - set(offered.unique().to_list())) / len(known)
+    offers = new = 0
+    missing = set(known)
+    for part in rows.parts("arms", inline.COLUMN):
+        offered = inline_log.keyed(part).explode().drop_nulls()
+        offered = offered.filter(offered != inline_log.INLINE)
+        offers, new = offers + len(offered), new + int((~offered.is_in(list(known))).sum())
+        missing -= set(offered.unique().to_list())
+    gone = len(missing) / len(known)
     return [
-        _at_most("arms_new", new, NEW_ARMS, "few candidates are new to the encoder's catalogue"),
+        _at_most(
+            "arms_new", new / offers if offers else 0.0, NEW_ARMS, "few candidates are new to the encoder's catalogue"
+        ),
         _at_most("arms_gone", gone, GONE_ARMS, "most arms of the catalogue are still offered"),
     ]
 
 
-def _shares(df: pl.DataFrame) -> Iterator[Measure]:
+def _shares(rows: IntervalRows) -> Iterator[Measure]:
     """Units on the candidate, or kept back ("watch 1%"), against the stage's share p: n·KL(found ‖ p) nats; by
     Chernoff's bound it exceeds log(2/α) with probability at most α."""
-    served = df.filter(pl.col("role").is_in([CHAMPION, *IN_CANDIDATES_PLACE]))
-    for (release, stage), rows in served.partition_by("release", "stage", as_dict=True, maintain_order=True).items():
-        if 0 < (p := share_of(str(stage))) < 1:
-            name = HOLDOUT if str(stage).startswith(WATCH) else CANDIDATE
-            units = rows.group_by("unit_id").agg((pl.col("role") == name).any())["role"]
-            found, n = float(units.mean() or 0.0), len(units)  # type: ignore[arg-type]
-            says = f"{stage} of {n:,} units on the {name} (found {found:.2%}); nats of evidence against"
-            yield _at_most(f"{name}_share release {release} at {stage}", n * _kl(found, p), log(2 / ALPHA), says)
+    for (release, stage), (on, n) in _units(rows).items():
+        found, name = on / n, _on(stage)
+        says = f"{stage} of {n:,} units on the {name} (found {found:.2%}); nats of evidence against"
+        evidence = n * _kl(found, share_of(stage))
+        yield _at_most(f"{name}_share release {release} at {stage}", evidence, log(2 / ALPHA), says)
+
+
+def _units(rows: IntervalRows) -> dict[tuple[Any, str], tuple[int, int]]:
+    """By release and stage that names a share of units: how many are on the policy that it names, of how many."""
+    columns, key = ("role", "release", "stage"), ("release", "stage")
+    served = pl.col("role").is_in([CHAMPION, *IN_CANDIDATES_PLACE])
+    seen = (part.filter(served).select(key).unique(maintain_order=True).iter_rows() for part in rows.parts(*columns))
+    found = {(release, str(stage)): (0, 0) for release, stage in chain.from_iterable(seen)}
+    found = {each: (0, 0) for each in found if 0 < share_of(each[1]) < 1}
+    for shard in rows.shards("unit_id", *columns) if found else ():
+        for (release, stage), some in shard.filter(served).partition_by(key, as_dict=True).items():
+            if (each := (release, str(stage))) in found:
+                units = some.group_by("unit_id").agg((pl.col("role") == _on(each[1])).any())["role"]
+                on, n = found[each]
+                found[each] = (on + int(units.sum()), n + len(units))
+    return found
+
+
+def _on(stage: str) -> str:
+    """The role whose share of units a stage names."""
+    return HOLDOUT if stage.startswith(WATCH) else CANDIDATE
 
 
 def _kl(q: float, p: float) -> float:

@@ -268,11 +268,12 @@ def test_a_forgotten_unit_is_in_no_quarantine(shop):
 
 def test_the_share_of_an_hour_counts_what_is_held_already():
     at = pl.Series([START + i for i in range(99)])
-    one = at[:1]
-    assert quarantine.stopped_hours(at, one, {}, 0.02) == set()
-    assert quarantine.stopped_hours(at, one, {H: 1}, 0.02) == set()
-    assert quarantine.stopped_hours(at, one, {H: 2}, 0.02) == {START}
-    assert quarantine.stopped_hours(at, one, {}, 0.0) == {START}
+    rows, one = quarantine.rows_by_hour([at[:50], at[50:]]), at[:1]
+    assert rows == {START: 99}
+    assert quarantine.stopped_hours(rows, one, {}, 0.02) == set()
+    assert quarantine.stopped_hours(rows, one, {H: 1}, 0.02) == set()
+    assert quarantine.stopped_hours(rows, one, {H: 2}, 0.02) == {START}
+    assert quarantine.stopped_hours(rows, one, {}, 0.0) == {START}
 
 
 def test_by_default_an_hour_may_have_one_row_in_a_hundred():

@@ -11,6 +11,7 @@ import pytest
 from croupier.features import clock
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.parts.interval_rows import IntervalRows
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import ship
 from croupier.features.quality import gx, summary
@@ -130,7 +131,7 @@ def test_decisions_of_the_hold_out_are_trained_on_like_others(promoted, tmp_path
     assert len(rows) == 3000
     assert 200 < of_kept.sum() < 400
     gx.check(
-        rows,
+        IntervalRows.of(rows),
         reward=h.spec.reward,
         start=start,
         end=end,
@@ -141,5 +142,5 @@ def test_decisions_of_the_hold_out_are_trained_on_like_others(promoted, tmp_path
     encoded = encode_interactions(rows, loaded.encoder, loaded.catalogue)
     assert set(encoded.propensity[of_kept].round(6)) == {0.97, 0.01}
     expected = Expected(encoder=None, audit={}, account=account)
-    (share,) = [m for m in summary.measures(rows, expected) if m.rule.name.startswith("holdout")]
+    (share,) = [m for m in summary.measures(IntervalRows.of(rows), expected) if m.rule.name.startswith("holdout")]
     assert share.rule.name == "holdout_share release 3 at watch 10%"

@@ -7,6 +7,7 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
+from croupier.features.interactions.parts.interval_rows import IntervalRows
 from croupier.features.quality import gx
 from croupier.features.quality.pages import listing_page, plane
 from croupier.features.quality.time_labels import since_start, time_labels
@@ -37,7 +38,7 @@ def site(tmp_path_factory):
     spec, rows = AppSpec.read(folder / "app.toml"), world.interactions(N)
     encoder = Encoder.fit(spec, rows, world.arms())
     found = gx.check(
-        rows.with_columns(propensity=0.9),
+        IntervalRows.of(rows.with_columns(propensity=0.9)),
         reward=spec.reward,
         start=from_us(START),
         folder=folder / "quality",
