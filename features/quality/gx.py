@@ -196,6 +196,10 @@ class JudgedFrame:
             self._keep()
         return [(rule, self._plain(name)) for name, rule in self._rules.items()]
 
+    def result(self, name: str) -> dict[str, Any]:
+        """Returns the result of one rule, as GX names its parts."""
+        return self._found[name].whole()
+
     def _suite(self, gx: Any, names: Iterable[str]) -> Any:
         rules = [self._rules[name] for name in names]
         expectations = [
