@@ -81,10 +81,9 @@ def do(step: str) -> None:
     watch.start()
     began = time.perf_counter()
     if step == "join":
-        build.join(APP, *span)
-        known["account"] = build.join(APP, *an_hour(ReelsHours()))
-    elif step == "validate":  # an hour, as build_features is scheduled: it holds the rows of its interval
-        known["passed"] = build.validate(APP, *an_hour(ReelsHours()), known["account"])[0].passed
+        known["account"] = build.join(APP, *span)
+    elif step == "validate":  # the whole day, with all pages; build_features is scheduled by the hour
+        known["passed"] = build.validate(APP, *span, known["account"])[0].passed
     elif step == "encode":
         known["features"] = build.encode(APP, *span)["features"]
     elif step == "train":
@@ -111,12 +110,6 @@ def of_status(name: str) -> float:
 
 def span_of(app: ReelsHours) -> tuple[str, str]:
     return from_us(app.start).isoformat(), from_us(app.start + HOURS * HOUR).isoformat()
-
-
-def an_hour(app: ReelsHours) -> tuple[str, str]:
-    """One of the day's, in the middle of it."""
-    start = app.start + HOURS // 2 * HOUR
-    return from_us(start).isoformat(), from_us(start + HOUR).isoformat()
 
 
 def write(folder: Path, n: int) -> None:

@@ -1,5 +1,7 @@
 """An interval's rows some at a time: the rows of all at once, each once, and what is equal in one shard."""
 
+import resource
+
 import polars as pl
 import pytest
 
@@ -73,6 +75,16 @@ def test_there_are_no_more_shards_than_files_may_be_open(rows, monkeypatch):
     shards = list(shards_on_disk([rows[:50].select("event_id"), rows[50:].select("event_id")], "event_id", 1000))
     assert [set(a["event_id"]) & set(b["event_id"]) for a, b in [shards]] == [set()]
     assert sorted(pl.concat(shards)["event_id"]) == sorted(rows["event_id"])
+
+
+def test_without_room_it_says_so(rows):
+    ends = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, ends[1]))  # bytes of a file
+    try:
+        with pytest.raises(OSError, match=r"found no room for temporary files.* set TMPDIR"):
+            list(shards_on_disk([rows.select("event_id")], "event_id", 1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ends)
 
 
 def test_a_log_without_rows_has_no_parts():

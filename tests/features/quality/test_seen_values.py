@@ -1,6 +1,7 @@
 """Values that are counted some rows at a time come to what they are all at once."""
 
 import tomllib
+import tracemalloc
 
 import numpy as np
 import orjson
@@ -41,3 +42,17 @@ def test_numbers_and_words(fitted, at_once, monkeypatch):
     assert found["country"].profile.shares[:-1] == pytest.approx([(countries == word).mean() for word in words])
     assert found["country"].profile.missing == pytest.approx(0.2)
     assert [seen.n for seen in of_pairs] == [rows["arms"].list.len().sum()] * len(of_pairs)
+
+
+def test_words_that_training_did_not_see_take_no_room(fitted):
+    seen = {each.feature.name: each for each in seen_values.of_columns(fitted[1].context)}["country"]
+    words = [[f"word {part} {i}" for i in range(1000)] for part in range(20)]
+    seen.add(["MARS"])
+    tracemalloc.start()
+    for some in words:
+        seen.add(some)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 50_000  # bytes; 20,000 words take more than a million
+    assert seen.n == seen.present == 20_001
+    assert seen.profile.shares == (*[0.0] * len(seen.feature.vocabulary), 1.0)
