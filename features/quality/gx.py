@@ -4,8 +4,8 @@
 
 `check` reports, `report.or_raise()` stops. Rows that break a row rule are written to `quarantine.parquet` beside the
 pages, with the rules' names; while they are few in their hour they are held and stop nothing
-(interactions/quarantine.py). The pages
-are plain HTML: no script, no outside request.
+(interactions/quarantine.py). Rows come in parts, whose results are put together (merged_results.py). The pages are
+plain HTML: no script, no outside request.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ def check(
     numbers.add(pl.DataFrame({m.rule.column: [m.value] for m in measures}))
     folder.mkdir(parents=True, exist_ok=True)
     broken = broken_rows.found(log, judged)
-    judged = broken_rows.released(broken, [*judged, *numbers.judged()], quarantined or {})
+    judged = broken_rows.released(broken, [*judged, *numbers.judged(1)], quarantined or {})
     if pages:
         judge.document(folder / layout.DATA_DOCS)
     broken = broken_rows.quarantine(
@@ -112,7 +112,7 @@ def _judged_rows(judge: "Judge", log: IntervalRows, row_rules: Sequence[Rule]) -
         suite.add(facts.select(part[ROW], pl.all()), row_rules if log.one_part else alone)
     for shard in () if log.one_part else log.shards("event_id"):
         suite.add(shard, together)
-    return suite.judged(), found
+    return suite.judged(len(log)), found
 
 
 def _continued(found: Audit, earlier: Audit) -> Audit:
@@ -188,10 +188,17 @@ class JudgedFrame:
                 error = (result.exception_info or {}).get("exception_message")
                 if error:
                     raise RuntimeError(f"Great Expectations could not judge {result.expectation_config.meta}: {error}")
-                self._found[_rule_of(result)].add(bool(result.success), result.result)
+                self._found[_rule_of(result)].add(bool(result.success), result.result, len(part))
 
-    def judged(self) -> Judged:
-        """Returns each rule with what was found, which is kept for the pages."""
+    def judged(self, rows: int) -> Judged:
+        """Returns each rule with what was found, which is kept for the pages. Raises RuntimeError where a rule has not
+        judged each of the `rows` once: what was not looked at has not passed."""
+        for name, found in self._found.items():
+            if found.judged != rows:
+                raise RuntimeError(
+                    f"{self._title}: Great Expectations judged {found.judged:,} rows by {name}, expected each of "
+                    f"{rows:,} once; did the log change meanwhile? Validate again"
+                )
         if self._run_id is not None:
             self._keep()
         return [(rule, self._plain(name)) for name, rule in self._rules.items()]

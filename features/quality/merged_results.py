@@ -20,15 +20,17 @@ class MergedResult:
     """The results (`result` of a GX result) of one rule on parts of a frame, each row of which is in one part."""
 
     def __init__(self) -> None:
-        self.success = True
+        self.success, self.judged = True, 0
         self._first: Mapping[str, Any] = {}
         self._parts = 0
         self._counts = Counter[str]()
         self._unexpected = list[tuple[int, Any, Mapping[str, Any]]]()
 
-    def add(self, success: bool, result: Mapping[str, Any]) -> None:
-        """Adds what was found of another part. Raises ValueError where it cannot be added to the others."""
+    def add(self, success: bool, result: Mapping[str, Any], rows: int) -> None:
+        """Adds what was found of another part, which has so many rows: `judged` are those of all parts. Raises
+        ValueError where it cannot be added to the others."""
         self._parts += 1
+        self.judged += result.get("element_count", rows)
         self._first = self._first or result
         if self._parts > 1 and not {*_COUNTS[:2], *_LISTS} <= self._first.keys() & result.keys():
             raise ValueError(

@@ -161,3 +161,13 @@ def test_what_is_no_count_of_rows_is_not_added():
     assert frame.result("greatest") == {"observed_value": 2.0}
     with pytest.raises(ValueError, match="judge such a rule on all rows at once"):
         frame.add(pl.DataFrame({"x": [4.0]}))
+
+
+def test_rows_that_were_not_looked_at_have_not_passed():
+    judge = gx.Judge(("interval", BEGIN), pages=False)
+    known = rules.Rule(name="known", column="x", says="", limits={"value_set": [1]}, expectation="ExpectColumnValuesToBeInSet")  # fmt: skip
+    frame = judge.suite("frame", [known])
+    frame.add(pl.DataFrame({"x": [1, 1]}))
+    assert [result["success"] for _, result in frame.judged(2)] == [True]
+    with pytest.raises(RuntimeError, match=r"judged 2 rows by known, expected each of 3 once"):
+        frame.judged(3)
