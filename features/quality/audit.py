@@ -133,11 +133,9 @@ def _partial(df: pl.DataFrame) -> AuditEvidence:
 def _chosen(df: pl.DataFrame) -> Any:
     """(n,) places of the chosen arms among the candidates. Raises ValueError where one is not among them."""
     found = positions(df)
-    if found.null_count():
-        raise ValueError(
-            f"{found.null_count()} of {len(df)} rows: found an arm that is no candidate, expected sound rows"
-        )
-    return found.to_numpy()
+    if lost := int((found < 0).sum()):
+        raise ValueError(f"{lost} of {len(df)} rows: found an arm that is no candidate, expected sound rows")
+    return found
 
 
 def _shape_ratios(p: F64, mask: Bool, chosen: Any) -> F64:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
 
+from croupier.features.batch import I64
 from croupier.features.schema import LEAST_PROPENSITY, ROLES
 from croupier.features.spec import RewardSpec
 
@@ -65,7 +67,8 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
 def row_facts(df: pl.DataFrame) -> pl.DataFrame:
     """Returns one row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one
     fault fails one rule; ∞ where there should be a number and is none, for a judge passes over what is null or NaN."""
-    frame = df.with_columns(position=positions(df), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
+    position = pl.Series("position", positions(df)).replace(-1, None)
+    frame = df.with_columns(position, pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
     fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
     return frame.select(
@@ -88,13 +91,17 @@ def _number(value: pl.Expr) -> pl.Expr:
     return value.fill_null(inf).fill_nan(inf)
 
 
-def positions(df: pl.DataFrame) -> pl.Series:
-    """Returns the index of the chosen arm among the candidates, null if it is not there."""
-    flat = df.select(pl.int_range(pl.len()).alias("row"), "arms", "arm").explode("arms", keep_nulls=False)
-    flat = flat.with_columns(k=pl.int_range(pl.len()).over("row"))
-    found = flat.filter(pl.col("arms") == pl.col("arm")).group_by("row").agg(pl.col("k").min())
-    rows = pl.DataFrame({"row": range(len(df))}, schema={"row": pl.Int64})
-    return rows.join(found, on="row", how="left", maintain_order="left")["k"]
+def positions(df: pl.DataFrame) -> I64:
+    """Returns (n,) the index of the chosen arm among the candidates, −1 where it is not there."""
+    lengths = df["arms"].list.len().fill_null(0).to_numpy()
+    rows = np.flatnonzero(lengths)
+    owner, begins = np.repeat(rows, lengths[rows]), np.zeros(len(df), np.int64)
+    begins[rows] = np.cumsum(lengths[rows]) - lengths[rows]
+    flat = df["arms"].filter(pl.Series(lengths > 0)).explode()
+    at = np.flatnonzero((flat == df["arm"].gather(owner)).fill_null(value=False).to_numpy())[::-1]
+    found = np.full(len(df), -1, np.int64)
+    found[owner[at]] = at - begins[owner[at]]  # of an arm that is listed twice the first is written last
+    return found
 
 
 def sound(facts: pl.DataFrame) -> pl.Series:
