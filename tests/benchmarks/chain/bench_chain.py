@@ -27,7 +27,7 @@ from croupier.features.worlds.reels import World
 from croupier.features.worlds.reels_hours import ReelsHours
 
 APP, HOURS, POLICY = "shop", 24, "lin_ts"
-STEPS = ("join", "validate", "encode", "train", "gate")
+STEPS = ("join", "validate", "validate_day", "encode", "train", "gate")
 NEUTRAL = {"stage": "", "catalogue": "", "encoder": "", "posterior_step": 0, "fallback_reason": "", "pass_probability": 1.0}  # fmt: skip
 
 
@@ -81,9 +81,12 @@ def do(step: str) -> None:
     watch.start()
     began = time.perf_counter()
     if step == "join":
-        known["account"] = build.join(APP, *span)
-    elif step == "validate":  # the whole day, with all pages; build_features is scheduled by the hour
-        known["passed"] = build.validate(APP, *span, known["account"])[0].passed
+        known["day"] = build.join(APP, *span)
+        known["account"] = build.join(APP, *an_hour(ReelsHours()))
+    elif step == "validate_day":  # as one interval
+        known["day_passed"] = build.validate(APP, *span, known["day"])[0].passed
+    elif step == "validate":  # an hour, as build_features is scheduled
+        known["passed"] = build.validate(APP, *an_hour(ReelsHours()), known["account"])[0].passed
     elif step == "encode":
         known["features"] = build.encode(APP, *span)["features"]
     elif step == "train":
@@ -110,6 +113,12 @@ def of_status(name: str) -> float:
 
 def span_of(app: ReelsHours) -> tuple[str, str]:
     return from_us(app.start).isoformat(), from_us(app.start + HOURS * HOUR).isoformat()
+
+
+def an_hour(app: ReelsHours) -> tuple[str, str]:
+    """One of the day's, in the middle of it."""
+    start = app.start + HOURS // 2 * HOUR
+    return from_us(start).isoformat(), from_us(start + HOUR).isoformat()
 
 
 def write(folder: Path, n: int) -> None:
