@@ -155,7 +155,8 @@ def test_every_rule_about_rows_can_be_judged_so():
 
 def test_what_is_no_count_of_rows_is_not_added():
     judge = gx.Judge(("interval", BEGIN), pages=False)
-    greatest = rules.Rule(name="greatest", column="x", says="", limits={"max_value": 3}, expectation="ExpectColumnMaxToBeBetween")  # fmt: skip
+    limits = {"max_value": 3}
+    greatest = rules.Rule(name="greatest", column="x", says="", limits=limits, expectation="ExpectColumnMaxToBeBetween")
     frame = judge.suite("frame", [greatest])
     frame.add(pl.DataFrame({"x": [1.0, 2.0]}))
     assert frame.result("greatest") == {"observed_value": 2.0}
@@ -165,7 +166,8 @@ def test_what_is_no_count_of_rows_is_not_added():
 
 def test_rows_that_were_not_looked_at_have_not_passed():
     judge = gx.Judge(("interval", BEGIN), pages=False)
-    known = rules.Rule(name="known", column="x", says="", limits={"value_set": [1]}, expectation="ExpectColumnValuesToBeInSet")  # fmt: skip
+    limits = {"value_set": [1]}
+    known = rules.Rule(name="known", column="x", says="", limits=limits, expectation="ExpectColumnValuesToBeInSet")
     frame = judge.suite("frame", [known])
     frame.add(pl.DataFrame({"x": [1, 1]}))
     assert [result["success"] for _, result in frame.judged(2)] == [True]
