@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from croupier.features.interactions.parts.hour_rows import cut
@@ -41,8 +42,8 @@ class IntervalRows:
 
     @classmethod
     def of_files(cls, paths: Sequence[Path]) -> Self:
-        """The rows of Parquet files of any age, one file after the other."""
-        return cls(None, paths, sum(pq.read_metadata(path).num_rows for path in paths))
+        """The rows of Parquet files of any age, one file after the other. Raises ValueError where one is damaged."""
+        return cls(None, paths, sum(map(_rows_of, paths)))
 
     def __len__(self) -> int:
         return self.rows
@@ -81,6 +82,16 @@ class IntervalRows:
         none = empty().with_row_index(ROW)
         parts = self.numbered() if rows else ()
         return pl.concat([none, *(part.filter(pl.col(ROW).is_in(asked.implode())) for part in parts)])
+
+
+def _rows_of(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{path}: found a damaged file ({error}), expected the Parquet of an hour's interactions; restore it from a "
+            "copy"
+        ) from error
 
 
 @contextmanager

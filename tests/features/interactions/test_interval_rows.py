@@ -87,6 +87,12 @@ def test_without_room_it_says_so(rows):
         resource.setrlimit(resource.RLIMIT_FSIZE, ends)
 
 
+def test_a_damaged_file_is_named(files):
+    files[2].write_bytes(files[2].read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"c\.parquet: found a damaged file .* restore it from a copy"):
+        IntervalRows.of_files(files)
+
+
 def test_a_log_without_rows_has_no_parts():
     for log in (IntervalRows.of(empty()), IntervalRows.of_files([])):
         assert (len(log), list(log.parts()), list(log.shards("event_id")), len(log.at([]))) == (0, [], [], 0)
