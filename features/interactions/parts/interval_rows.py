@@ -89,8 +89,8 @@ def _rows_of(path: Path) -> int:
         return int(pq.read_metadata(path).num_rows)
     except pa.ArrowInvalid as error:
         raise ValueError(
-            f"{path}: found a damaged file ({error}), expected the Parquet of an hour's interactions; restore it from a "
-            "copy"
+            f"{path}: found a damaged file ({error}), expected the Parquet of an hour's interactions; restore it "
+            "from a copy"
         ) from error
 
 
