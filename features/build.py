@@ -26,13 +26,13 @@ from croupier.features.encoding.grown import grown
 from croupier.features.interactions import quarantine
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.join import join_interval, logged_hours
-from croupier.features.interactions.parts import interval_rows, log_parts
+from croupier.features.interactions.parts import log_parts
+from croupier.features.interactions.parts.interval_rows import interval_rows
 from croupier.features.interactions.versions import newest, partitions
 from croupier.features.joining import by_engine
 from croupier.features.known_arms import known_arms
 from croupier.features.log.ship import ship
-from croupier.features.quality import audit_store
-from croupier.features.quality.check import check
+from croupier.features.quality import audit_store, gx
 from croupier.features.quality.findings import QualityReport
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout, released
@@ -147,11 +147,11 @@ def validate(app: str, start: str, end: str, account: Mapping[str, Any]) -> tupl
     hours = to_us(interval.start), to_us(interval.end)
     quarantined = quarantine.states(w.store, list(partitions(w.store, start=interval.start, end=interval.end)))
     with (
+        interval_rows(w.store, start=interval.start, end=interval.end) as rows,
         w.report("quality", interval.key) as folder,
         w.quarantine(interval.key) as broken,
-        interval_rows.stored(w.store, start=interval.start, end=interval.end) as rows,
     ):
-        report = check(
+        report = gx.check(
             rows,
             reward=w.spec.reward,
             start=interval.start,

@@ -12,7 +12,8 @@ The log itself never changes: what an hour holds is a function of the log, the d
 """
 
 import io
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -47,16 +48,20 @@ def applied(data: pl.DataFrame, state: States, ends: tuple[float, float]) -> pl.
     return data.filter(~pl.col("event_id").is_in(out)).with_columns(reward=within) if state else data
 
 
+def rows_by_hour(times: Iterable[pl.Series]) -> Counter[int]:
+    """How many of these times (UTC µs), some at a time, are in each hour, by its start."""
+    found = Counter[int]()
+    for at in times:
+        found.update(dict((at.drop_nulls() // HOUR * HOUR).value_counts().iter_rows()))
+    return found
+
+
 def stopped_hours(rows: Mapping[int, int], broken_at: pl.Series, held: Mapping[str, int], limit: float) -> set[int]:
-    """Starts (UTC µs) of the hours of which more than `limit` is broken, rows that are held already included. `rows`:
-    how many each hour has, by its start; `broken_at`: the times of those that are broken."""
-    bad = broken_at.to_frame("at").drop_nulls().group_by(hour=pl.col("at") // HOUR * HOUR).len()
+    """Starts (UTC µs) of the hours of whose `rows`, by start, more than `limit` is broken, rows that are held already
+    included."""
     earlier = {hour_start(hour): n for hour, n in held.items()}
-    return {
-        hour
-        for hour, n in bad.iter_rows()
-        if n + earlier.get(hour, 0) > limit * (rows.get(hour, 0) + earlier.get(hour, 0))
-    }
+    bad = rows_by_hour([broken_at])
+    return {hour for hour, n in bad.items() if n + earlier.get(hour, 0) > limit * (rows[hour] + earlier.get(hour, 0))}
 
 
 def rows(store: Store, hour: str) -> tuple[pl.DataFrame, str | None]:

@@ -20,15 +20,16 @@ import polars as pl
 
 from croupier.features.batch import F64, Bool
 from croupier.features.budgets.allocated_item import one_of_each
-from croupier.features.encoding import inline_log
+from croupier.features.encoding import inline, inline_log
 from croupier.features.interactions.whole_requests import allocate
-from croupier.features.quality import rules
+from croupier.features.quality.rules import positions
 
 ALPHA = 1e-4  # false alarms of one group, over its whole life
 PROPENSITY_ONLY = "propensity only"  # Decision.stage of imported rows whose pmf is known at the chosen arm only
 KEPT_ARM = "kept arm"  # of imported rows that repeat an earlier draw of their unit: no evidence of their own
 ARM_SLOTS = 1000  # arms that the capital is split over; fixed, since capital cannot depend on what comes
 GROUP = ("release", "role", "policy")
+COLUMNS = (*GROUP, "stage", "allocation", "arm", "arms", "pmf", "propensity", inline.COLUMN)  # that evidence is made of
 _UNIFORM = (0.01, 0.05, 0.2, 0.5)
 _POWERS = (0.5, 0.8, 1.25, 2.0, 5.0)
 _MIXED = (0.05, 0.5)
@@ -116,7 +117,7 @@ def _whole(df: pl.DataFrame) -> AuditEvidence:
         mask = np.arange(lengths.max()) < lengths[:, None]
         p = np.zeros(mask.shape)
         p[mask] = part["pmf"].explode().to_numpy()
-        chosen = rules.positions(part)
+        chosen = _chosen(part)
         shapes += _shape_ratios(p, mask, chosen).sum(axis=0)
         arms = (AuditEvidence(arms=arms) + AuditEvidence(arms=_arm_ratios(part))).arms
     return AuditEvidence(n=len(df), shapes=tuple(shapes.tolist()), arms=arms)
@@ -127,6 +128,14 @@ def _partial(df: pl.DataFrame) -> AuditEvidence:
     ratio = 1.0 / (df["arms"].list.len().to_numpy() * df["propensity"].to_numpy())
     shapes = [float(np.log1p(d * (ratio - 1)).sum()) for d in _UNIFORM]
     return AuditEvidence(n=len(df), shapes=(*shapes, *[0.0] * (len(SHAPES) - len(_UNIFORM))))
+
+
+def _chosen(df: pl.DataFrame) -> Any:
+    """(n,) places of the chosen arms among the candidates. Raises ValueError where one is not among them."""
+    found = positions(df)
+    if lost := int((found < 0).sum()):
+        raise ValueError(f"{lost} of {len(df)} rows: found an arm that is no candidate, expected sound rows")
+    return found
 
 
 def _shape_ratios(p: F64, mask: Bool, chosen: Any) -> F64:

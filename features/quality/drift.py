@@ -8,9 +8,8 @@ feature's values that moved against the encoder's training window (features/enco
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,13 @@ import polars as pl
 
 from croupier.features.encoding import profile
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.interactions.parts.interval_rows import IntervalRows, WholeRows
-from croupier.features.quality import audit
-from croupier.features.quality.interval.health_bin import HealthBin
-from croupier.features.quality.interval.seen_features import MOVED
-from croupier.features.quality.interval.span import IntervalSpan
+from croupier.features.interactions.parts.interval_rows import IntervalRows
+from croupier.features.quality import audit, seen_values, summary, time_step
 from croupier.features.quality.seen_values import SeenValues
+from croupier.features.quality.time_step import TimeStep
 
 BINS = 24
+PLACE = "(step)"  # a column: the step that a row is in
 TOP_ARMS = 8
 OTHERS = "others"
 
@@ -44,87 +42,76 @@ class Health:
     limits: dict[str, float]
 
 
-class HealthSoFar:
-    """The health of an interval, added up part by part: what its `bins`, equal steps of time, come to."""
-
-    def __init__(self, span: IntervalSpan, *, encoder: Encoder | None = None, bins: int = BINS) -> None:
-        """Raises ValueError where the interval has no rows."""
-        if not span.rows:
-            raise ValueError("health: found no interactions, expected some; has their reward window passed?")
-        start, end, bins = span.first, span.last + 1, max(1, min(bins, span.rows // 20))
-        self._edges = [start + (end - start) * k // bins for k in range(bins + 1)]
-        self._bins = [HealthBin(encoder) for _ in range(bins)]
-
-    def add(self, part: pl.DataFrame) -> None:
-        """Adds some more interactions."""
-        for each, (a, b) in zip(self._bins, pairwise(self._edges), strict=True):
-            rows = part.filter(pl.col("at").is_between(a, b, closed="left"))
-            if len(rows):
-                each.add(rows)
-
-    def health(self) -> Health:
-        """Returns the health of what was added."""
-        drift, limits = _drift(self._bins)
-        return Health(
-            rows=sum(each.decisions for each in self._bins),
-            bins=tuple(_over_time(self._bins, self._edges)),
-            reward=_rewards(self._bins),
-            arms=_arms(self._bins),
-            drift=drift,
-            limits=limits,
-        )
-
-
-def health(asked: pl.DataFrame | IntervalRows, *, encoder: Encoder | None = None, bins: int = BINS) -> Health:
+def health(log: IntervalRows, *, encoder: Encoder | None = None, bins: int = BINS) -> Health:
     """Returns the health of interactions (arrow.INTERACTIONS), in equal steps of time. Raises ValueError when there are
     none."""
-    rows = WholeRows(asked) if isinstance(asked, pl.DataFrame) else asked
-    found = HealthSoFar(IntervalSpan.of(rows), encoder=encoder, bins=bins)
-    for part in rows:
-        found.add(part)
-    return found.health()
+    if not len(log):
+        raise ValueError("health: found no interactions, expected some; has their reward window passed?")
+    edges = _edges(log, max(1, min(bins, len(log) // 20)))
+    steps = [TimeStep(encoder) for _ in edges[1:]]
+    for part in log.parts(*time_step.COLUMNS, *(seen_values.COLUMNS if encoder else ())):
+        place = pl.Series(edges).search_sorted(part["at"], side="right").cast(pl.Int64) - 1
+        for (k,), rows in part.with_columns(place.alias(PLACE)).partition_by(PLACE, as_dict=True).items():
+            steps[k].add(rows.drop(PLACE))
+    drift, limits = _drift(steps) if encoder else ({}, {})
+    return Health(
+        rows=len(log),
+        bins=tuple(_bins(steps, edges)),
+        reward=_rewards(steps),
+        arms=_arms(steps),
+        drift=drift,
+        limits=limits,
+    )
 
 
-def _over_time(bins: Sequence[HealthBin], edges: Sequence[int]) -> Iterator[dict[str, Any]]:
-    seen, evidence = set[str](), audit.Audit()
-    for each, at in zip(bins, edges, strict=False):
-        evidence = audit.total([evidence, each.evidence])
+def _edges(log: IntervalRows, bins: int) -> list[int]:
+    """The ends (UTC µs) of so many equal steps, from the first row to just after the last one."""
+    ends = pl.concat([part.select(pl.min("at").alias("first"), pl.max("at").alias("last")) for part in log.parts("at")])
+    start, end = (int(x) for x in ends.select(pl.min("first"), pl.max("last") + 1).row(0))
+    return [start + (end - start) * k // bins for k in range(bins + 1)]
+
+
+def _bins(steps: Sequence[TimeStep], edges: Sequence[int]) -> list[dict[str, Any]]:
+    out, seen, evidence = [], set[str](), audit.Audit()
+    for step, at in zip(steps, edges, strict=False):
+        evidence = audit.total([evidence, step.evidence])
         worst = max((e.log_e for e in evidence.values()), default=None)
-        new = len(each.offered - seen) if seen else 0
-        yield {"at": at, "decisions": each.decisions, "new_arms": new, "log_e": worst} | each.exploration()
-        seen |= each.offered
+        new = len(step.offered - seen) if seen else 0
+        out.append({"at": at, "decisions": step.rows, "new_arms": new, "log_e": worst} | step.exploration)
+        seen |= step.offered
+    return out
 
 
-def _rewards(bins: Sequence[HealthBin]) -> dict[str, list[tuple[float, float] | None]]:
+def _rewards(steps: Sequence[TimeStep]) -> dict[str, list[tuple[float, float] | None]]:
     """Mean and standard error by policy and role; fewer than two rows say nothing."""
-    names = dict.fromkeys(name for each in bins for name in each.rewards)
-    return {
-        name: [each.rewards[name].mean_and_error if name in each.rewards else None for each in bins] for name in names
-    }
+    out: dict[str, list[tuple[float, float] | None]] = {}
+    for i, step in enumerate(steps):
+        for (policy, role), found in step.rewards.items():
+            out.setdefault(f"{policy} ({role})", [None] * len(steps))[i] = found.mean_and_error
+    return out
 
 
-def _arms(bins: Sequence[HealthBin]) -> dict[str, list[float]]:
+def _arms(steps: Sequence[TimeStep]) -> dict[str, list[float]]:
     """Returns the share of decisions of the most shown arms, and of all others."""
-    counts = sum((each.arms for each in bins), Counter[str]())
-    top = sorted(counts, key=lambda arm: (-counts[arm], arm))[:TOP_ARMS]
-    out = {arm: [each.arms[arm] / each.decisions if each.decisions else 0.0 for each in bins] for arm in top}
+    counts = sum((step.arms for step in steps), Counter[str]())
+    top = sorted(counts, key=lambda arm: (-counts[arm], arm or ""))[:TOP_ARMS]
+    out = {arm: [step.arms[arm] / step.rows if step.rows else 0.0 for step in steps] for arm in top}
     if len(counts) > len(top):
-        rest = [1.0 - sum(values) if each.decisions else 0.0 for each, *values in zip(bins, *out.values(), strict=True)]
+        rest = [1.0 - sum(values) if step.rows else 0.0 for step, *values in zip(steps, *out.values(), strict=True)]
         out[f"{len(counts) - len(top)} {OTHERS}"] = rest
     return out
 
 
-def _drift(bins: Sequence[HealthBin]) -> tuple[dict[str, list[float | None]], dict[str, float]]:
+def _drift(steps: Sequence[TimeStep]) -> tuple[dict[str, list[float | None]], dict[str, float]]:
     """Share moved of each feature in each bin, and what chance alone would explain."""
     rows: dict[str, list[float | None]] = {}
-    if bins[0].features is None:
-        return {}, {}
-    for each in bins:
-        for scope, seen in each.features.by_scope() if each.features else ():
-            if seen.feature.profile.shares:
-                rows.setdefault(f"{scope}.{seen.feature.name}", []).append(_moved(seen))
-    typical = int(np.median([each.decisions for each in bins]))
-    return rows, {"chance": profile.chance(10, typical), "warn": MOVED}
+    for step in steps:
+        for scope, each in step.seen.items():
+            for seen in each:
+                if seen.feature.profile.shares:
+                    rows.setdefault(f"{scope}.{seen.feature.name}", []).append(_moved(seen))
+    typical = int(np.median([step.rows for step in steps]))
+    return rows, {"chance": profile.chance(10, typical), "warn": summary.MOVED}
 
 
 def _moved(seen: SeenValues) -> float | None:

@@ -1,11 +1,11 @@
 """The rules of a sound bandit log, as data: what each one looks at, what it allows, and how bad a breach is.
 
 Polars computes the plain columns that the rules look at (`row_facts` here, the interval's own numbers in
-interval/); Great Expectations judges and documents them (gx.py). A rule's `expectation` is the
+summary.py); Great Expectations judges and documents them (gx.py). A rule's `expectation` is the
 name of a GX expectation, `limits` its arguments.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Literal
@@ -19,6 +19,8 @@ from croupier.features.spec import RewardSpec
 
 Severity = Literal["critical", "warning"]
 TOLERANCE = 1e-6  # of a sum of probabilities
+UNIQUE = "ExpectColumnValuesToBeUnique"  # the only expectation that compares rows with each other
+COLUMNS = ("event_id", "at", "arms", "pmf", "arm", "propensity", "role", "pass_probability", "reward")  # of row_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,8 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
     """Returns the rules about each interaction. `start`, `end`: the partition, UTC µs, end excluded."""
     low, high = reward.range
     return [
-        Rule(name="event_id_unique", column="event_id_repeated", says="every event id is there once",
-             limits={"max_value": 0}),
+        Rule(name="event_id_unique", column="event_id", says="every event id is there once",
+             expectation=UNIQUE),
         Rule(name="pmf_sums_to_one", column="pmf_sum_error", says=f"Σ pmf = 1 within {TOLERANCE}",
              limits={"max_value": TOLERANCE}),
         Rule(name="pmf_not_negative", column="pmf_min", says="no probability below 0", limits={"min_value": 0.0}),
@@ -62,14 +64,11 @@ def row_rules(reward: RewardSpec, start: int, end: int) -> list[Rule]:
     ]  # fmt: skip
 
 
-def row_facts(df: pl.DataFrame, repeated: Collection[str] = ()) -> pl.DataFrame:
-    """Returns one row an interaction: numbers that the row rules look at; `repeated` are the event ids that the whole
-    interval has more than once. Null where a fact has no meaning, so that one fault fails one rule; ∞ where there
-    should be a number and is none, for a judge passes over what is null or NaN."""
-    position = pl.Series("position", positions(df))
-    frame = df.with_columns(
-        position.replace(-1, None), pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element()))
-    )
+def row_facts(df: pl.DataFrame) -> pl.DataFrame:
+    """Returns one row an interaction: numbers that the row rules look at. Null where a fact has no meaning, so that one
+    fault fails one rule; ∞ where there should be a number and is none, for a judge passes over what is null or NaN."""
+    position = pl.Series("position", positions(df)).replace(-1, None)
+    frame = df.with_columns(position, pmf=pl.col("pmf").fill_null([]).list.eval(_number(pl.element())))
     fits = pl.col("arms").list.len() == pl.col("pmf").list.len()
     at_arm = pl.col("pmf").list.get(pl.col("position"), null_on_oob=True)
     return frame.select(
@@ -83,7 +82,6 @@ def row_facts(df: pl.DataFrame, repeated: Collection[str] = ()) -> pl.DataFrame:
         pmf_sum_error=pl.when(fits).then((pl.col("pmf").list.sum() - 1.0).abs()),
         pmf_min=pl.col("pmf").list.min(),
         pmf_length_error=(pl.col("arms").list.len().cast(pl.Int64) - pl.col("pmf").list.len().cast(pl.Int64)).abs(),
-        event_id_repeated=pl.col("event_id").is_in(pl.Series(list(repeated), dtype=pl.String).implode()).cast(pl.Int8),
         propensity_error=pl.when(fits).then((_number(pl.col("propensity")) - at_arm).abs().fill_nan(0.0)),
     )
 

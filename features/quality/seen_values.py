@@ -2,7 +2,7 @@
 several kilobytes a row."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from croupier.features.encoding.fitted import Fitted
 from croupier.features.encoding.profile import Profile, bins_of, shares_of
 from croupier.features.encoding.vocabulary import WITH_WORDS, counts_of, present_in
 
+COLUMNS = ("context", "arm_context")
 ROWS = 20_000  # whose values stand in memory together
 
 
@@ -54,23 +55,20 @@ class SeenValues:
         return Profile(n=self.n, missing=1 - self.present / self.n if self.n else 0.0, shares=shares)
 
 
-class SeenInteractions:
-    """The values of the context's features, and of those of pairs, in interactions (arrow.INTERACTIONS)."""
+def of_interactions(parts: Iterable[pl.DataFrame], encoder: Encoder) -> tuple[list[SeenValues], list[SeenValues]]:
+    """Returns the values of the context's features, and of those of pairs, in interactions (arrow.INTERACTIONS) that
+    come in parts, of which COLUMNS are read."""
+    seen = of_columns(encoder.context), of_columns(encoder.pair)
+    for part in parts:
+        add_interactions(*seen, part)
+    return seen
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.context, self.pairs = of_columns(encoder.context), of_columns(encoder.pair)
-        self._scopes = encoder.context.scope, encoder.pair.scope
 
-    def add(self, df: pl.DataFrame) -> None:
-        """Counts the values of some more interactions."""
-        for part in df.select("context", "arm_context").iter_slices(ROWS):
-            add(self.context, [orjson.loads(text) for text in part["context"]])
-            add(self.pairs, [row for text in part["arm_context"] for row in orjson.loads(text)])
-
-    def by_scope(self) -> Iterator[tuple[str, SeenValues]]:
-        """Yields every feature with its scope."""
-        yield from ((self._scopes[0], seen) for seen in self.context)
-        yield from ((self._scopes[1], seen) for seen in self.pairs)
+def add_interactions(of_context: Sequence[SeenValues], of_pairs: Sequence[SeenValues], rows: pl.DataFrame) -> None:
+    """Counts the features of contexts and pairs of some more interactions."""
+    for part in rows.select(COLUMNS).iter_slices(ROWS):
+        add(of_context, [orjson.loads(text) for text in part["context"]])
+        add(of_pairs, [row for text in part["arm_context"] for row in orjson.loads(text)])
 
 
 def of_columns(columns: Columns) -> list[SeenValues]:

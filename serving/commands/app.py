@@ -14,7 +14,7 @@ from croupier.features.build import released_encoder
 from croupier.features.exchange.dsjson import export as dsjson
 from croupier.features.exchange.record import explained
 from croupier.features.exchange.sources import JSON
-from croupier.features.interactions.parts import interval_rows
+from croupier.features.interactions.parts.interval_rows import interval_rows
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.quality import drift
 from croupier.features.quality.pages import health_page
@@ -125,8 +125,8 @@ def _report(app: App = "default", days: Days = 0, as_json: AsJson = False) -> No
     folder = w.home / layout.REPORTS_HERE
     now = clock.now()
     start = LONG_AGO if days == 0 else now - timedelta(days=days)
-    with interval_rows.stored(w.store, start=start, end=FAR) as rows:
-        if rows.hours:
+    with interval_rows(w.store, start=start, end=FAR) as rows:
+        if len(rows):
             health_page.write(drift.health(rows, encoder=released_encoder(w)), folder / layout.HEALTH)
     found = sorted(folder.glob(f"*/**/{layout.PAGE}"), key=lambda p: p.stat().st_mtime)
     pages = {p.relative_to(folder).parts[0]: p for p in found if layout.DATA_DOCS not in p.parts}

@@ -267,7 +267,9 @@ def test_a_forgotten_unit_is_in_no_quarantine(shop):
 
 
 def test_the_share_of_an_hour_counts_what_is_held_already():
-    rows, one = {START: 99}, pl.Series([START])
+    at = pl.Series([START + i for i in range(99)])
+    rows, one = quarantine.rows_by_hour([at[:50], at[50:]]), at[:1]
+    assert rows == {START: 99}
     assert quarantine.stopped_hours(rows, one, {}, 0.02) == set()
     assert quarantine.stopped_hours(rows, one, {H: 1}, 0.02) == set()
     assert quarantine.stopped_hours(rows, one, {H: 2}, 0.02) == {START}

@@ -9,6 +9,7 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.encoding.profile import chance, moved
+from croupier.features.interactions.parts.interval_rows import IntervalRows
 from croupier.features.quality import drift
 from croupier.features.quality.pages import health_page, offline_docs
 from croupier.features.spec import AppSpec
@@ -28,7 +29,7 @@ def log(tmp_path_factory):
 
 def test_exploration_by_hand(log):
     df, encoder = log
-    h = drift.health(df, encoder=encoder, bins=5)
+    h = drift.health(IntervalRows.of(df), encoder=encoder, bins=5)
     assert [b["decisions"] for b in h.bins] == [200] * 5
     assert h.rows == 1000
     assert [b["effective_arms"] for b in h.bins] == pytest.approx([4.0] * 5)  # uniform over four
@@ -44,7 +45,7 @@ def test_a_greedy_log_has_one_effective_arm(log):
     greedy = df[:100].with_columns(
         arm=pl.col("arms").list.first(), pmf=pl.Series([[1.0, 0.0, 0.0, 0.0]] * 100), propensity=pl.lit(1.0)
     )
-    (only,) = drift.health(greedy, bins=1).bins
+    (only,) = drift.health(IntervalRows.of(greedy), bins=1).bins
     assert only["effective_arms"] == pytest.approx(1.0)
 
 
@@ -52,7 +53,9 @@ def test_drift_is_where_it_was_planted(log):
     df, encoder = log
     late = pl.int_range(pl.len()) >= 600
     text = pl.col("context").str.replace(r'"device":"[a-z]*"', '"device":"tv"')
-    h = drift.health(df.with_columns(context=pl.when(late).then(text).otherwise("context")), encoder=encoder, bins=5)
+    h = drift.health(
+        IntervalRows.of(df.with_columns(context=pl.when(late).then(text).otherwise("context"))), encoder=encoder, bins=5
+    )
     before, after = h.drift["context.device"][:3], h.drift["context.device"][3:]
     assert max(before) < 0.15
     assert min(after) > 0.6
@@ -69,7 +72,7 @@ def test_distance_and_its_noise():
 
 def test_the_page_is_whole_and_offline(log, tmp_path):
     df, encoder = log
-    page = health_page.write(drift.health(df, encoder=encoder), tmp_path / "health")
+    page = health_page.write(drift.health(IntervalRows.of(df), encoder=encoder), tmp_path / "health")
     text = page.read_text()
     assert offline_docs.outside(text) == []
     assert "<script" not in unscripted(text)
@@ -81,4 +84,4 @@ def test_the_page_is_whole_and_offline(log, tmp_path):
 
 def test_nothing_to_look_at():
     with pytest.raises(ValueError, match="no interactions"):
-        drift.health(WORLD.interactions(5)[:0])
+        drift.health(IntervalRows.of(WORLD.interactions(5)[:0]))

@@ -1,44 +1,68 @@
-"""An interval that is judged part by part has the report of one that is judged whole, wherever the parts end."""
+"""A log that is judged in parts and shards comes to what Great Expectations, at once, makes of all its rows."""
 
-from dataclasses import asdict, dataclass
+import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import unquote
 
-import numpy as np
 import orjson
 import polars as pl
 import pytest
 
 from croupier.features.encoding.encoder import Encoder
-from croupier.features.interactions import versions
 from croupier.features.interactions.account import Account
 from croupier.features.interactions.parts import interval_rows
-from croupier.features.log.shipped import open_log
-from croupier.features.quality.check import ROWS, SUMMARY, check
-from croupier.features.quality.interval.span import IntervalSpan
-from croupier.features.spec import AppSpec
-from croupier.features.store import layout
-from croupier.features.store.storage import FolderStore
-from croupier.features.utc import HOUR, hour_name
+from croupier.features.interactions.parts.interval_rows import IntervalRows
+from croupier.features.quality import gx, rules
+from croupier.features.spec import AppSpec, RewardSpec
 from croupier.features.worlds.reels import START, World
 
-pytestmark = pytest.mark.medium
-WORLD, N = World(seed=5), 700
+pytestmark = pytest.mark.medium  # each log is judged twice, with all pages
+
+WORLD = World(seed=5)
+N = 1200
 BEGIN = datetime.fromtimestamp(START / 1e6, UTC)
+SPAN = {"start": BEGIN, "end": BEGIN + timedelta(seconds=N)}
+PLACE = pl.int_range(pl.len())
+ANEW = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|2\d{7}T\d{6}\.\d{6}Z|>[0-9a-f]{32}<")
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Rows that are read so many at a time, as a store's are."""
+def put(rows, places, **values):
+    given = {
+        name: pl.when(PLACE.is_in(places)).then(pl.lit(value, dtype=rows.schema[name])).otherwise(name)
+        for name, value in values.items()
+    }
+    return rows.with_columns(**given)
 
-    frame: pl.DataFrame
-    rows: int
 
-    def __iter__(self):
-        return self.frame.iter_slices(self.rows)
+def twice(rows):
+    """One id thrice, far from each other, and another twice, side by side."""
+    return put(put(rows, [3, 600, 1199], event_id="thrice"), [400, 401], event_id="twice")
 
-    def which(self):
-        return self.frame.select("event_id", "at").iter_slices(self.rows)
+
+def faulty(rows):
+    rows = put(put(twice(rows), range(0, 900, 3), reward=9.0), [5, 6, 700], role="chef")
+    return put(put(put(rows, [8, 801], arm="nobody"), [900], propensity=0.9), [12, 1000], pass_probability=None)
+
+
+def staged(rows):
+    """Two releases, half of whose units are on the candidate, where it should have a fifth."""
+    on = pl.when(pl.col("unit_id").hash(1) % 2 == 0).then(pl.lit("candidate")).otherwise(pl.lit("champion"))
+    release = pl.when(PLACE < 500).then(3).otherwise(4).cast(pl.Int64)
+    return rows.with_columns(stage=pl.lit("20%"), release=release, role=on)
+
+
+def drifted(rows):
+    text = pl.col("context").str.replace(r'"country":"[A-Z]*"', '"country":"MARS"')
+    return rows.with_columns(context=pl.when(PLACE % 3 == 0).then(text).otherwise("context"))
+
+
+LOGS = {
+    "sound": (lambda rows: rows, []),
+    "twice": (twice, ["held"]),
+    "faulty": (faulty, ["critical"]),
+    "staged": (staged, ["warnings"]),
+    "drifted": (drifted, ["warnings"]),
+    "in another order": (lambda rows: rows.sample(fraction=1.0, shuffle=True, seed=1), []),
+}  # and where its findings are
 
 
 @pytest.fixture(scope="module")
@@ -46,114 +70,106 @@ def app(tmp_path_factory):
     path = tmp_path_factory.mktemp("app") / "app.toml"
     path.write_text(WORLD.app_toml())
     spec, rows = AppSpec.read(path), WORLD.interactions(N)
-    return spec, Encoder.fit(spec, rows, WORLD.arms())
+    return spec, rows, Encoder.fit(spec, rows[:300], WORLD.arms())
 
 
-def planted():
-    """Faults of every kind, far from each other: an id that comes again 500 rows later, a reward, a role, an unknown
-    candidate, features that drift, a candidate's share. Two rewards lie as far into their part as that candidate."""
-    rows, i = WORLD.interactions(N), pl.int_range(pl.len())
-    ids = rows["event_id"]
-    return rows.with_columns(
-        event_id=pl.when(i == 620).then(pl.lit(ids[120])).when(i == 333).then(pl.lit(ids[332])).otherwise("event_id"),
-        reward=pl.when((i % 300 == 299) | i.is_in([102, 355])).then(7.0).otherwise("reward"),
-        role=pl.when(i == 450).then(pl.lit("chef")).when(i % 11 == 0).then(pl.lit("candidate")).otherwise("role"),
-        stage=pl.lit("50%"),
-        release=pl.lit(3, pl.Int64),
-        arm=pl.when(i == 5).then(pl.lit("reel-99")).otherwise("arm"),
-        context=pl.when(i > 400)
-        .then(pl.col("context").str.replace(r'"country":"[A-Z]*"', '"country":"MARS"'))
-        .otherwise("context"),
-    )
-
-
-def judged(rows, app, folder, **more):
-    spec, encoder = app
+def judged(app, rows, folder):
+    known = [arm.arm_id for arm in WORLD.arms()][:-2]
     account = Account(decisions_in=N, interactions=N)
-    end = BEGIN + timedelta(seconds=N)
-    arms = [arm.arm_id for arm in WORLD.arms()][:15]
-    return check(
-        rows, reward=spec.reward, start=BEGIN, end=end, folder=folder, encoder=encoder, account=account, arms=arms, **more
-    )  # fmt: skip
+    held = {f"{BEGIN:%Y-%m-%dT%H}": dict.fromkeys(rows.filter(reward=9.0)["event_id"][:50], "released")}
+    log, how = IntervalRows.of(rows), {"encoder": app[2], "arms": known, "account": account, "quarantined": held}
+    return gx.check(log, reward=app[0].reward, folder=folder, limit=0.2, **SPAN, **how)
 
 
-def close(a, b):
-    """The same words and counts, and numbers within the last digits of a sum in another order."""
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        return [close(a[name], b[name]) for name in a]
-    if isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        return [close(*pair) for pair in zip(a, b, strict=True)]
-    assert a == (pytest.approx(b, rel=1e-12, abs=1e-15) if isinstance(a, float) else b)
-    return None
+def numbers_of(value):
+    """All numbers in JSON, in order, and its shape without them."""
+    if isinstance(value, dict):
+        pairs = [(name, numbers_of(each)) for name, each in value.items()]
+        return [x for _, (found, _) in pairs for x in found], {name: shape for name, (_, shape) in pairs}
+    if isinstance(value, list):
+        items = [numbers_of(each) for each in value]
+        return [x for found, _ in items for x in found], [shape for _, shape in items]
+    return ([value], "number") if isinstance(value, int | float) else ([], value)
 
 
-@pytest.mark.parametrize("rows", [1, 97, 350, N])
-def test_the_report_is_the_same(app, tmp_path, rows):
-    df = planted() if rows > 1 else planted()[:12]  # each part costs a run of Great Expectations
-    released = {hour_name(START): {df["event_id"][5]: "released"}} if rows == 97 else {}
-    whole, parts = (
-        judged(each, app, tmp_path / name, limit=0.02, quarantined=released, pages=rows > 1)
-        for name, each in (("whole", df), ("parts", Cut(df, rows)))
-    )
-    one, other = (each.to_dict() | {"docs_path": ""} for each in (whole, parts))
-    close(one, other)
-    assert whole.broken.equals(parts.broken)
-    close({k: asdict(v) for k, v in whole.audit.items()}, {k: asdict(v) for k, v in parts.audit.items()})
-    if rows > 1:
-        found = {f.rule: f.count for f in (*whole.critical, *whole.held)}
-        expected = {"event_id_unique": 4, "reward_in_range": 4, "role_known": 1, "arm_is_candidate": 1}
-        assert found == {k: n for k, n in expected.items() if not (released and k == "arm_is_candidate")}
-        assert {f.rule for f in whole.warnings} >= {"unknown_share context.country", "arms_new", "candidate_share release 3 at 50%"}  # fmt: skip
-        health = [orjson.loads((tmp_path / name / layout.HEALTH / layout.HEALTH_NUMBERS).read_bytes()) for name in ("whole", "parts")]  # fmt: skip
-        close(*health)
-        for name in ("whole", "parts"):
-            assert len(pl.read_parquet(tmp_path / name / layout.BROKEN_ROWS)) == whole.quarantined
+@pytest.mark.parametrize("name", LOGS)
+def test_in_parts_as_at_once(app, tmp_path, name, monkeypatch):
+    fault, where = LOGS[name]
+    rows = fault(app[1])
+    whole = judged(app, rows, tmp_path / "whole")
+    monkeypatch.setattr(interval_rows, "PART_ROWS", 170)
+    monkeypatch.setattr(interval_rows, "SHARD_ROWS", 300)
+    parts = judged(app, rows, tmp_path / "parts")
+    assert [what for what in ("critical", "held", "warnings") if getattr(whole, what)] == where
+    for what in ("critical", "warnings", "held", "quarantined", "rules", "rows"):
+        assert getattr(parts, what) == getattr(whole, what), what
+    assert parts.broken.equals(whole.broken)
+    for group, found in whole.audit.items():
+        assert parts.audit[group].n == found.n
+        assert parts.audit[group].log_e == pytest.approx(found.log_e, rel=1e-9)
+    healths = [orjson.loads((tmp_path / way / "health/health.json").read_bytes()) for way in ("whole", "parts")]
+    (expected, shape), (found, same) = map(numbers_of, healths)
+    assert same == shape
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
-def test_rows_that_are_not_read_have_not_passed(app, tmp_path):
-    class Shrunk(Cut):
-        def __iter__(self):
-            return self.frame[:-1].iter_slices(self.rows)
-
-    with pytest.raises(RuntimeError, match="found 699 rows to judge, expected 700"):
-        judged(Shrunk(WORLD.interactions(N), 350), app, tmp_path, pages=False)
-
-
-def test_each_part_has_its_page_of_great_expectations(app, tmp_path):
-    judged(Cut(WORLD.interactions(N), 350), app, tmp_path)
-    pages = [unquote(str(path)) for path in (tmp_path / layout.DATA_DOCS / "validations").rglob("*.html")]
-    seconds = [f"{ROWS} from {BEGIN + timedelta(seconds=s):%Y-%m-%d %H:%M:%S.%f}" for s in (0, 350)]
-    assert len(pages) == 3
-    assert all(any(name in page for page in pages) for name in (*seconds, SUMMARY)), pages
+@pytest.mark.parametrize("name", ["faulty", "staged"])
+def test_the_pages_say_the_same(app, tmp_path, name, monkeypatch):
+    rows = LOGS[name][0](app[1])
+    judged(app, rows, tmp_path / "whole")
+    monkeypatch.setattr(interval_rows, "PART_ROWS", 170)
+    monkeypatch.setattr(interval_rows, "SHARD_ROWS", 300)
+    judged(app, rows, tmp_path / "parts")
+    pages = sorted(path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.html"))
+    assert len(pages) >= 6
+    for page in pages:
+        texts = [(tmp_path / way / page).read_text() for way in ("whole", "parts")]
+        assert ANEW.sub("", texts[1]) == ANEW.sub("", texts[0]), page
 
 
-def test_ids_that_come_again_are_found_wherever_they_lie():
-    rng = np.random.default_rng(3)
-    ids = rng.permutation([f"e{i}" for i in range(5000)] + ["e17", "e17", "e4999"]).tolist()
-    frame = pl.DataFrame({"event_id": [*ids, None, None], "at": [START + i for i in range(len(ids) + 2)]})
-    for rows in (1, 7, 1000, 10_000):
-        span = IntervalSpan.of(Cut(frame, rows))
-        assert span.repeated == {"e17", "e4999"}
-        assert (span.rows, span.first, span.last) == (5005, START, START + 5004)
-        assert span.hours == {START // 3_600_000_000 * 3_600_000_000: 5005}
-    assert IntervalSpan.of(Cut(frame[:0], 5)) == IntervalSpan()
+def test_great_expectations_own_results_of_all_rows(app, monkeypatch):
+    """Every field of every result, of which two list more unexpected rows than Great Expectations lists values."""
+    facts = rules.row_facts(faulty(app[1])).with_row_index("row")
+    asked = rules.row_rules(RewardSpec(), START, START + N * 1_000_000)
+    judge = gx.Judge(("interval", BEGIN), pages=False)
+    whole, parts = judge.suite("whole", asked), judge.suite("parts", asked)
+    whole.add(facts)
+    for part in facts.iter_slices(170):
+        parts.add(part, [rule for rule in asked if rule.expectation != rules.UNIQUE])
+    for of_shard in (pl.col("event_id").hash(7) % 3 == number for number in range(3)):
+        parts.add(facts.filter(of_shard), [rule for rule in asked if rule.expectation == rules.UNIQUE])
+    for rule in asked:
+        (expected, found) = (frame.result(rule.name) for frame in (whole, parts))
+        assert repr(found) == repr(expected), rule.name
+    assert whole.result("reward_in_range")["unexpected_count"] == 300
+    assert [row["row"] for row in parts.result("event_id_unique")["unexpected_index_list"]] == [3, 400, 401, 600, 1199]
 
 
-def test_rows_of_a_store_are_read_in_parts_in_order(tmp_path, monkeypatch):
-    """A file of many rows some at a time, those of few together."""
-    store, rows = FolderStore(str(tmp_path)), WORLD.interactions(N)
-    hours = [rows, *(rows[i : i + 20].with_columns(pl.col("at") + (i + 1) * HOUR) for i in range(4))]
-    with open_log(store) as log:
-        for frame in hours:
-            versions.commit(log, hour_name(frame["at"][0]), frame, rows[:0].select("event_id"), Account(), joined_at=1)
-    monkeypatch.setattr(interval_rows, "PART_ROWS", 90)
-    with interval_rows.stored(store, start=BEGIN, end=BEGIN + timedelta(hours=9)) as found:
-        for _ in range(2):  # it may be read again
-            parts = list(found)
-            assert [len(part) for part in parts] == [90] * 7 + [70, 60, 20]
-            assert pl.concat(parts).equals(pl.concat(hours))
-        assert pl.concat(found.which()).equals(pl.concat(hours).select("event_id", "at"))
-    with interval_rows.stored(store, start=BEGIN + timedelta(hours=9), end=BEGIN + timedelta(hours=10)) as found:
-        assert (list(found), list(found.which())) == ([], [])
+def test_every_rule_about_rows_can_be_judged_so():
+    """Each row by itself, or all rows of an event id together."""
+    alone = {"ExpectColumnValuesToBeBetween", "ExpectColumnValuesToNotBeNull", "ExpectColumnValuesToBeInSet"}
+    found = rules.row_rules(RewardSpec(), START, START + 1)
+    assert {rule.expectation for rule in found} == {*alone, rules.UNIQUE}
+    assert [rule.column for rule in found if rule.expectation == rules.UNIQUE] == ["event_id"]
+
+
+def test_what_is_no_count_of_rows_is_not_added():
+    judge = gx.Judge(("interval", BEGIN), pages=False)
+    limits = {"max_value": 3}
+    greatest = rules.Rule(name="greatest", column="x", says="", limits=limits, expectation="ExpectColumnMaxToBeBetween")
+    frame = judge.suite("frame", [greatest])
+    frame.add(pl.DataFrame({"x": [1.0, 2.0]}))
+    assert frame.result("greatest") == {"observed_value": 2.0}
+    with pytest.raises(ValueError, match="judge such a rule on all rows at once"):
+        frame.add(pl.DataFrame({"x": [4.0]}))
+
+
+def test_rows_that_were_not_looked_at_have_not_passed():
+    judge = gx.Judge(("interval", BEGIN), pages=False)
+    limits = {"value_set": [1]}
+    known = rules.Rule(name="known", column="x", says="", limits=limits, expectation="ExpectColumnValuesToBeInSet")
+    frame = judge.suite("frame", [known])
+    frame.add(pl.DataFrame({"x": [1, 1]}))
+    assert [result["success"] for _, result in frame.judged(2)] == [True]
+    with pytest.raises(RuntimeError, match=r"judged 2 rows by known, expected each of 3 once"):
+        frame.judged(3)

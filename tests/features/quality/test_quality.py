@@ -9,8 +9,8 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
-from croupier.features.quality import audit, drift
-from croupier.features.quality import check as checks
+from croupier.features.interactions.parts.interval_rows import IntervalRows
+from croupier.features.quality import audit, drift, gx
 from croupier.features.quality.findings import QualityFailed
 from croupier.features.quality.pages import offline_docs as docs
 from croupier.features.spec import AppSpec
@@ -36,8 +36,15 @@ def good(tmp_path_factory):
 
 
 def check(df, good, folder, account=BALANCED, pages=False):
-    return checks.check(
-        df, reward=good[1], start=BEGIN, end=END, folder=folder, encoder=good[2], account=account, pages=pages
+    return gx.check(
+        IntervalRows.of(df),
+        reward=good[1],
+        start=BEGIN,
+        end=END,
+        folder=folder,
+        encoder=good[2],
+        account=account,
+        pages=pages,
     )
 
 
@@ -121,7 +128,9 @@ def test_each_rule_fails_alone(good, tmp_path, rule):
     quarantine = pl.read_parquet(tmp_path / "quarantine.parquet")
     assert quarantine["rule"].to_list() == [rule] * len(quarantine)
     assert report.quarantined == len(quarantine) == (2 if rule == "event_id_unique" else 1)
-    assert drift.health(df, encoder=good[2]).rows == N  # and what is wrong does not break the page about it
+    assert (
+        drift.health(IntervalRows.of(df), encoder=good[2]).rows == N
+    )  # and what is wrong does not break the page about it
 
 
 NONE = float("nan")
@@ -143,7 +152,7 @@ def test_what_should_be_a_number_and_is_none_breaks_its_rule(good, tmp_path, rul
     assert rule in [f.rule for f in report.critical]
     assert {len(f.examples) for f in report.critical} == {1}
     assert pl.read_parquet(tmp_path / "quarantine.parquet")["event_id"].to_list() == [df["event_id"][7]]
-    assert drift.health(df, encoder=good[2]).rows == N
+    assert drift.health(IntervalRows.of(df), encoder=good[2]).rows == N
 
 
 def test_the_error_names_rule_count_and_three_events(good, tmp_path):
@@ -224,7 +233,8 @@ def test_a_second_sample_of_the_same_world_does_not_warn(good, tmp_path):
     [(IDS[:12], "arms_new"), ([*IDS, *(f"x{i}" for i in range(30))], "arms_gone")],
 )
 def test_arm_set_churn_warns(good, tmp_path, known, rule):
-    report = checks.check(good[0], reward=good[1], start=BEGIN, end=END, folder=tmp_path, arms=known, pages=False)
+    log = IntervalRows.of(good[0])
+    report = gx.check(log, reward=good[1], start=BEGIN, end=END, folder=tmp_path, arms=known, pages=False)
     assert [f.rule for f in report.warnings] == [rule]
     assert report.passed
 
@@ -249,7 +259,8 @@ def test_draws_that_are_not_from_the_logged_pmf_stop_it(good, tmp_path):
     df = good[0].with_columns(arm=pl.when(first).then(pl.col("arms").list.get(0)).otherwise("arm"))
     earlier, failed = {}, []
     for part in df[:160].iter_slices(40):
-        report = checks.check(part, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier, pages=False)
+        log = IntervalRows.of(part)
+        report = gx.check(log, reward=good[1], start=BEGIN, end=END, folder=tmp_path, earlier=earlier, pages=False)
         earlier = audit.total([earlier, report.audit])
         failed.append([f.rule for f in report.critical])
     assert failed[0] == []  # too little to say so

@@ -28,10 +28,7 @@ def test_numbers_and_words(fitted, at_once, monkeypatch):
     rows, encoder = fitted
     monkeypatch.setattr(seen_values, "ROWS", at_once)
     lacking = rows.with_columns(context=pl.Series([text if i % 5 else "{}" for i, text in enumerate(rows["context"])]))
-    seen = seen_values.SeenInteractions(encoder)
-    for part in lacking.iter_slices(1100):
-        seen.add(part)
-    of_context, of_pairs = seen.context, seen.pairs
+    of_context, of_pairs = seen_values.of_interactions([lacking[:999], lacking[999:]], encoder)
     found = {seen.feature.name: seen for seen in of_context}
     contexts = [orjson.loads(text) for i, text in enumerate(rows["context"]) if i % 5]
     ages = np.array([context["age"] for context in contexts if context.get("age") is not None], np.float64)

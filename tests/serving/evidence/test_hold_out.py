@@ -11,10 +11,11 @@ import pytest
 from croupier.features import clock
 from croupier.features.encoding.dataset import encode_interactions
 from croupier.features.interactions.join import join_interval
+from croupier.features.interactions.parts.interval_rows import IntervalRows
 from croupier.features.interactions.versions import read_interactions
 from croupier.features.log.ship import ship
-from croupier.features.quality.check import check
-from croupier.features.quality.interval.measured import Measured
+from croupier.features.quality import gx, summary
+from croupier.features.quality.summary import Expected
 from croupier.features.store import layout
 from croupier.models.baselines import FixedArm
 from croupier.serving.decide.replay import loader, replay
@@ -129,8 +130,8 @@ def test_decisions_of_the_hold_out_are_trained_on_like_others(promoted, tmp_path
     of_kept = (rows["role"] == "holdout").to_numpy()
     assert len(rows) == 3000
     assert 200 < of_kept.sum() < 400
-    check(
-        rows,
+    gx.check(
+        IntervalRows.of(rows),
         reward=h.spec.reward,
         start=start,
         end=end,
@@ -140,7 +141,6 @@ def test_decisions_of_the_hold_out_are_trained_on_like_others(promoted, tmp_path
     ).or_raise()
     encoded = encode_interactions(rows, loaded.encoder, loaded.catalogue)
     assert set(encoded.propensity[of_kept].round(6)) == {0.97, 0.01}
-    measured = Measured(account=account)
-    measured.add(rows)
-    (share,) = [m for m in measured.measures({}) if m.rule.name.startswith("holdout")]
+    expected = Expected(encoder=None, audit={}, account=account)
+    (share,) = [m for m in summary.measures(IntervalRows.of(rows), expected) if m.rule.name.startswith("holdout")]
     assert share.rule.name == "holdout_share release 3 at watch 10%"

@@ -12,7 +12,8 @@ import pytest
 from croupier.features import clock
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
-from croupier.features.quality.check import check
+from croupier.features.interactions.parts.interval_rows import IntervalRows
+from croupier.features.quality import gx
 from croupier.features.spec import AppSpec
 from croupier.features.store import layout
 from croupier.features.utc import HOUR, from_us
@@ -47,8 +48,8 @@ def quality(folder):
     spec, rows = AppSpec.read(folder / "app.toml"), world.interactions(N)
     encoder, whole = Encoder.fit(spec, rows, world.arms()), Account(decisions_in=N, interactions=N)
     span = {"start": from_us(START), "end": from_us(START) + timedelta(seconds=N)}
-    broken = rows.with_columns(propensity=0.9)
-    report = check(broken, reward=spec.reward, folder=folder / "q", encoder=encoder, account=whole, **span)
+    broken = IntervalRows.of(rows.with_columns(propensity=0.9))
+    report = gx.check(broken, reward=spec.reward, folder=folder / "q", encoder=encoder, account=whole, **span)
     return report.docs_path.read_text(), (folder / "q" / layout.HEALTH / layout.PAGE).read_text()
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from croupier.features.encoding.encoder import Encoder
 from croupier.features.interactions.account import Account
-from croupier.features.quality.check import check
+from croupier.features.interactions.parts.interval_rows import IntervalRows
+from croupier.features.quality import gx
 from croupier.features.quality.pages import listing_page, plane
 from croupier.features.quality.time_labels import since_start, time_labels
 from croupier.features.spec import AppSpec
@@ -36,8 +37,8 @@ def site(tmp_path_factory):
     (folder / "app.toml").write_text(world.app_toml())
     spec, rows = AppSpec.read(folder / "app.toml"), world.interactions(N)
     encoder = Encoder.fit(spec, rows, world.arms())
-    found = check(
-        rows.with_columns(propensity=0.9),
+    found = gx.check(
+        IntervalRows.of(rows.with_columns(propensity=0.9)),
         reward=spec.reward,
         start=from_us(START),
         folder=folder / "quality",
