@@ -14,6 +14,7 @@ import typer
 
 from croupier.features.settings import APP_NAME, Settings
 from croupier.features.store import layout
+from croupier.features.utc import DAY_SECONDS
 
 
 def declared_apps(incomplete: str = "") -> list[str]:
@@ -35,7 +36,7 @@ def named(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
     return value
 
 
-LONGEST_PAUSE = 365 * 86_400.0  # seconds between two turns of a loop: what no clock can count cannot be waited for
+LONGEST_PAUSE = 365 * DAY_SECONDS  # seconds between two turns of a loop: what no clock can count cannot be waited for
 _WHICH = "which bandit: a folder under var (CROUPIER_VAR)"
 App = Annotated[str, typer.Option(envvar="CROUPIER_APP", help=_WHICH, autocompletion=declared_apps, callback=named)]
 RoleColumn = Annotated[
