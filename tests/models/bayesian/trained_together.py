@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import distributed
 
+from croupier.models.bayesian.networks.checkpoint import Progress
 from croupier.models.bayesian.networks.network import Network, Training, fit
 from croupier.models.bayesian.networks.parallel import CHECKPOINT, fit_together, train_share
 from croupier.models.simulation.synthetic import LinearWorld
@@ -63,7 +63,7 @@ def killed_once(job):
     if first and mark.exists():
         _mark(Path(job["folder"]) / CHECKPOINT)
     if not first and not mark.exists():
-        threading.Thread(target=_kill, args=(Path(job["folder"]) / CHECKPOINT, mark), daemon=True).start()
+        _dies_after_an_epoch(Path(job["folder"]) / CHECKPOINT, mark)
     train_share(job)
 
 
@@ -74,11 +74,17 @@ def _mark(kept):
     save_file(arrays, kept, metadata=facts | {"errors": json.dumps(errors)})
 
 
-def _kill(kept, mark):
-    while not kept.exists():
-        time.sleep(0.001)
-    mark.write_text(str(os.getpid()))
-    os.kill(os.getpid(), signal.SIGKILL)
+def _dies_after_an_epoch(kept, mark):
+    """In the thread that trains, which goes no step on meanwhile: a thread beside it, on a busy machine, killed a training
+    that was over."""
+
+    def after(_progress, _error):
+        while not kept.exists():
+            time.sleep(0.001)
+        mark.write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Progress.after = after
 
 
 def fails(job):
